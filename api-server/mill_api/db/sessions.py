@@ -1,0 +1,78 @@
+"""Sessions that carry their tenant. The app role sees the rows of `mill.tenant` only; without one it sees none.
+
+The tenant is set inside each transaction (`set_config(…, true)`), so a pooled connection never remembers it.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from mill_contracts.ids import WorkspaceId
+from sqlalchemy import Connection, event, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session, SessionTransaction
+
+from mill_api.db.unit_of_work import ReadSession, UnitOfWork, WriteSession
+
+_SET_TENANT = text("SELECT set_config('mill.tenant', :tenant, true)")
+
+
+@dataclass(frozen=True)
+class Database:
+    """One engine, made for one event loop. `close` it when the loop ends."""
+
+    engine: AsyncEngine
+
+    @classmethod
+    def connect(cls, url: str, *, pool_size: int = 10, application: str = "mill-api") -> "Database":
+        """`url` is `postgresql://…` or `postgresql+asyncpg://…`; nothing is opened before the first use."""
+        engine = create_async_engine(
+            url.replace("postgresql://", "postgresql+asyncpg://", 1),
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_timeout=5,
+            pool_pre_ping=True,
+            connect_args={
+                "timeout": 5,
+                "command_timeout": 60,
+                "server_settings": {
+                    "application_name": application,
+                    "timezone": "UTC",
+                    "idle_in_transaction_session_timeout": "60000",
+                },
+            },
+        )
+        return cls(engine)
+
+    @asynccontextmanager
+    async def reading(self, tenant: WorkspaceId | None = None) -> AsyncGenerator[ReadSession]:
+        """A read-only transaction; nothing can be written through it."""
+        engine = self.engine.execution_options(postgresql_readonly=True)
+        async with _session(engine, tenant) as session:
+            yield ReadSession(session)
+
+    @asynccontextmanager
+    async def writing(self, tenant: WorkspaceId | None = None) -> AsyncGenerator[UnitOfWork]:
+        """One transaction: committed when the block ends well, rolled back when it raises."""
+        async with _session(self.engine, tenant) as session:
+            work = UnitOfWork(WriteSession(session))
+            yield work
+            await work.finish()
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def _session(engine: AsyncEngine, tenant: WorkspaceId | None) -> AsyncSession:
+    session = AsyncSession(engine, expire_on_commit=False, autoflush=False)
+    if tenant is not None:
+        set_tenant(session, tenant)
+    return session
+
+
+def set_tenant(session: AsyncSession, tenant: WorkspaceId) -> None:
+    """Let every transaction of `session` that begins from now on see the rows of `tenant`."""
+
+    @event.listens_for(session.sync_session, "after_begin")
+    def begin(_session: Session, _transaction: SessionTransaction, connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction]
+        connection.execute(_SET_TENANT, {"tenant": str(tenant)})

@@ -1,0 +1,35 @@
+"""One request, one transaction. Services flush; the edge commits, then runs what had to wait for the commit."""
+
+from collections.abc import Awaitable, Callable
+from typing import NewType
+
+from mill_kit.logs import get_logger
+from sqlalchemy.ext.asyncio import AsyncSession
+
+ReadSession = NewType("ReadSession", AsyncSession)
+WriteSession = NewType("WriteSession", AsyncSession)
+
+AfterCommit = Callable[[], Awaitable[None]]
+
+
+class UnitOfWork:
+    """A write session and the list of things to do once it is committed (wake a worker, announce a snapshot).
+
+    What runs after the commit is a hint that something else repeats if it is lost; so its failure is logged, not raised.
+    """
+
+    def __init__(self, session: WriteSession) -> None:
+        self.session = session
+        self._after: list[AfterCommit] = []
+
+    def after_commit(self, action: AfterCommit) -> None:
+        self._after.append(action)
+
+    async def finish(self) -> None:
+        await self.session.commit()
+        actions, self._after = self._after, []
+        for action in actions:
+            try:
+                await action()
+            except Exception as error:
+                get_logger().warning("after_commit_failed", error=repr(error))
