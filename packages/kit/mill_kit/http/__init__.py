@@ -1,0 +1,1 @@
+"""The HTTP manners both services share: problems, request ids, health, metrics, slashes. Pure ASGI, no framework routing."""

@@ -1,0 +1,84 @@
+"""The five health routes of every service: is it up, can it serve, and which part is away."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+Check = Callable[[], Awaitable[None]]
+_CHECK_SECONDS = 3.0
+
+
+@dataclass
+class Health:
+    """`required` checks decide readiness, `optional` ones are only shown. `draining` makes the service unready at once."""
+
+    service: str
+    version: str
+    required: Mapping[str, Check] = field(default_factory=dict[str, Check])
+    optional: Mapping[str, Check] = field(default_factory=dict[str, Check])
+    started: bool = False
+    draining: bool = False
+    _since: float = field(default_factory=time.monotonic)
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/health", self._summary, name="health"),
+            Route("/health/detailed", self._detailed, name="health_detailed"),
+            Route("/health/ready", self._ready, name="health_ready"),
+            Route("/health/live", self._live, name="health_live"),
+            Route("/health/startup", self._startup, name="health_startup"),
+        ]
+
+    async def is_ready(self) -> bool:
+        if self.draining or not self.started:
+            return False
+        return all(state == "ok" for state in (await _run(self.required)).values())
+
+    async def _summary(self, _request: Request) -> Response:
+        ready = await self.is_ready()
+        body = {"status": "healthy" if ready else "unhealthy", "service": self.service, "version": self.version}
+        return JSONResponse(body, 200 if ready else 503)
+
+    async def _detailed(self, _request: Request) -> Response:
+        required, optional = await asyncio.gather(_run(self.required), _run(self.optional))
+        healthy = self.started and not self.draining and all(state == "ok" for state in required.values())
+        degraded = any(state != "ok" for state in optional.values())
+        status = ("degraded" if degraded else "healthy") if healthy else "unhealthy"
+        body = {
+            "status": status,
+            "service": self.service,
+            "version": self.version,
+            "uptime_seconds": round(time.monotonic() - self._since, 3),
+            "checks": {**required, **optional},
+        }
+        return JSONResponse(body, 200 if healthy else 503)
+
+    async def _ready(self, _request: Request) -> Response:
+        ready = await self.is_ready()
+        return JSONResponse({"ready": ready}, 200 if ready else 503)
+
+    async def _live(self, _request: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def _startup(self, _request: Request) -> Response:
+        return JSONResponse({"started": self.started}, 200 if self.started else 503)
+
+
+async def _run(checks: Mapping[str, Check]) -> dict[str, str]:
+    states = await asyncio.gather(*(_state(check) for check in checks.values()))
+    return dict(zip(checks, states, strict=True))
+
+
+async def _state(check: Check) -> str:
+    try:
+        await asyncio.wait_for(check(), _CHECK_SECONDS)
+    except TimeoutError:
+        return "no answer"
+    except Exception as error:
+        return f"failed: {type(error).__name__}"
+    return "ok"
