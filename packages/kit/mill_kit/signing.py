@@ -37,7 +37,7 @@ def load_private_key(path: Path) -> Ed25519PrivateKey:
     """Raises `ValueError` when the file holds anything but an Ed25519 private key."""
     key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(key, Ed25519PrivateKey):
-        raise ValueError(f"{path} holds no Ed25519 private key")
+        raise ValueError(f"{path} holds no Ed25519 private key")  # noqa: TRY004 - the file is wrong, not the type of an argument
     return key
 
 
@@ -45,7 +45,7 @@ def load_public_key(path: Path) -> Ed25519PublicKey:
     """Raises `ValueError` when the file holds anything but an Ed25519 public key."""
     key = serialization.load_pem_public_key(path.read_bytes())
     if not isinstance(key, Ed25519PublicKey):
-        raise ValueError(f"{path} holds no Ed25519 public key")
+        raise ValueError(f"{path} holds no Ed25519 public key")  # noqa: TRY004 - the file is wrong, not the type of an argument
     return key
 
 

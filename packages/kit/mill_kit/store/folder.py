@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
@@ -31,7 +31,7 @@ class FileStore:
         self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @contextmanager
-    def writer(self, key: str) -> Iterator[ObjectWriter]:
+    def writer(self, key: str) -> Generator[ObjectWriter]:
         target = self._path(key)
         if target.exists():
             raise ObjectExists(f"{key} is written already; objects never change")
@@ -175,7 +175,7 @@ def _remove_if_empty(folder: Path) -> bool:
 
 
 @contextmanager
-def _reported(key: str | None = None) -> Iterator[None]:
+def _reported(key: str | None = None) -> Generator[None]:
     try:
         yield
     except FileNotFoundError as error:

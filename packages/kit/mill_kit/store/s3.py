@@ -3,7 +3,7 @@
 import hashlib
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Full, Queue
@@ -66,7 +66,7 @@ class S3Store:
                 self._client.make_bucket(bucket_name=self._bucket)
 
     @contextmanager
-    def writer(self, key: str) -> Iterator[ObjectWriter]:
+    def writer(self, key: str) -> Generator[ObjectWriter]:
         check_key(key)
         if self.exists(key):
             raise ObjectExists(f"{key} is written already; objects never change")
@@ -147,7 +147,7 @@ class S3Store:
                 raise StoreUnavailable(f"the bucket {self._bucket} does not exist")
 
 
-class _Discarded(Exception):
+class _DiscardedError(Exception):
     """Raised inside the upload to make the SDK give it up."""
 
 
@@ -165,7 +165,7 @@ class _ChunkSource(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         while not self._ended and (size < 0 or len(self._rest) < size):
             chunk = self.chunks.get()
-            if isinstance(chunk, _Discarded):
+            if isinstance(chunk, _DiscardedError):
                 raise chunk
             if chunk is None:
                 self._ended = True
@@ -204,7 +204,7 @@ class _S3Writer:
     def discard(self) -> None:
         while self._thread.is_alive():
             try:
-                self._source.chunks.put(_Discarded(), timeout=0.1)
+                self._source.chunks.put(_DiscardedError(), timeout=0.1)
             except Full:
                 continue
             self._thread.join(timeout=_HAND_OVER_SECONDS)
@@ -225,14 +225,14 @@ class _S3Writer:
     def _send(self) -> None:
         try:
             self._store.upload(self._key, self._source)
-        except _Discarded:
+        except _DiscardedError:
             return
         except Exception as error:
             self._failure = error
 
 
 @contextmanager
-def _reported(key: str | None = None) -> Iterator[None]:
+def _reported(key: str | None = None) -> Generator[None]:
     try:
         yield
     except S3Error as error:

@@ -1,7 +1,7 @@
 """An object store in a dictionary; passes the same contract tests as the folder and the S3 server."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ class MemoryStore:
         self._objects: dict[str, bytes] = {}
 
     @contextmanager
-    def writer(self, key: str) -> Iterator[ObjectWriter]:
+    def writer(self, key: str) -> Generator[ObjectWriter]:
         if check_key(key) in self._objects:
             raise ObjectExists(f"{key} is written already; objects never change")
         yield _MemoryWriter(key, self._objects)
