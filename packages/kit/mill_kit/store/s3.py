@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import urllib3
 from minio import Minio
-from minio.error import MinioException, S3Error
+from minio.error import InvalidResponseError, MinioException, S3Error
 from urllib3.exceptions import HTTPError
 
 from mill_kit.store.folder import write_verified
@@ -155,7 +155,7 @@ class _ChunkSource(io.RawIOBase):
     """The reading end of a writer: blocks for the next chunk, so that memory holds a few chunks and never the object."""
 
     def __init__(self) -> None:
-        self.chunks: Queue[bytes | _Discarded | None] = Queue(maxsize=4)
+        self.chunks: Queue[bytes | _DiscardedError | None] = Queue(maxsize=4)
         self._rest = b""
         self._ended = False
 
@@ -239,5 +239,9 @@ def _reported(key: str | None = None) -> Generator[None]:
         if error.code in _ABSENT:
             raise ObjectMissing(f"{key or 'the bucket'} is not in the object store") from None
         raise StoreUnavailable(f"the object store refused: {error.code}") from error
+    except InvalidResponseError as error:
+        if "Response code: 404" in str(error):  # some servers answer errors as text/xml, which the SDK cannot read
+            raise ObjectMissing(f"{key or 'the bucket'} is not in the object store") from None
+        raise StoreUnavailable("the object store gave an answer that is not of S3") from error
     except (MinioException, HTTPError, OSError) as error:
         raise StoreUnavailable(f"the object store does not answer: {type(error).__name__}") from error

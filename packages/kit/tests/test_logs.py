@@ -1,0 +1,18 @@
+import json
+import logging
+
+import pytest
+import structlog
+from mill_kit import logs
+
+
+def test_every_line_is_json_with_service_and_context(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("tested", level="INFO")
+    with structlog.contextvars.bound_contextvars(request_id="r-1"):
+        logs.get_logger().info("happened", rows=3)
+        logging.getLogger("library").warning("older %s", "style")
+    logs.get_logger().debug("not shown")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["event"] for line in lines] == ["happened", "older style"]
+    assert all(line["service"] == "tested" and line["request_id"] == "r-1" for line in lines)
+    assert lines[0]["rows"] == 3
