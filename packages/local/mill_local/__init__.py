@@ -1,0 +1,1 @@
+"""The embedded stack: PostgreSQL, Valkey and every Modelmill service as children of one supervisor, without Docker."""
