@@ -12,19 +12,22 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
 
-from mill_api.db.unit_of_work import ReadSession, UnitOfWork, WriteSession
+from mill_api.db.unit_of_work import ReadSession, UnitOfWork, Wake, WriteSession
 
 _SET_TENANT = text("SELECT set_config('mill.tenant', :tenant, true)")
 
 
 @dataclass(frozen=True)
 class Database:
-    """One engine, made for one event loop. `close` it when the loop ends."""
+    """One engine, made for one event loop. `close` it when the loop ends. `wake` is what its units of work call for a new job."""
 
     engine: AsyncEngine
+    wake: Wake | None = None
 
     @classmethod
-    def connect(cls, url: str, *, pool_size: int = 10, application: str = "mill-api") -> "Database":
+    def connect(
+        cls, url: str, *, pool_size: int = 10, application: str = "mill-api", wake: Wake | None = None
+    ) -> "Database":
         """`url` is `postgresql://…` or `postgresql+asyncpg://…`; nothing is opened before the first use."""
         engine = create_async_engine(
             url.replace("postgresql://", "postgresql+asyncpg://", 1),
@@ -42,7 +45,7 @@ class Database:
                 },
             },
         )
-        return cls(engine)
+        return cls(engine, wake)
 
     @asynccontextmanager
     async def reading(self, tenant: WorkspaceId | None = None) -> AsyncGenerator[ReadSession]:
@@ -55,7 +58,7 @@ class Database:
     async def writing(self, tenant: WorkspaceId | None = None) -> AsyncGenerator[UnitOfWork]:
         """One transaction: committed when the block ends well, rolled back when it raises."""
         async with _session(self.engine, tenant) as session:
-            work = UnitOfWork(WriteSession(session))
+            work = UnitOfWork(WriteSession(session), self.wake)
             yield work
             await work.finish()
 

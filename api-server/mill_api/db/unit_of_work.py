@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from typing import NewType
+from uuid import UUID
 
 from mill_kit.logs import get_logger
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,6 +11,8 @@ ReadSession = NewType("ReadSession", AsyncSession)
 WriteSession = NewType("WriteSession", AsyncSession)
 
 AfterCommit = Callable[[], Awaitable[None]]
+Wake = Callable[[str, UUID], Awaitable[None]]
+"""Hint to the workers of a queue that a job is there: `mill_api.queue.Sender.wake`. Never raises."""
 
 
 class UnitOfWork:
@@ -18,8 +21,9 @@ class UnitOfWork:
     What runs after the commit is a hint that something else repeats if it is lost; so its failure is logged, not raised.
     """
 
-    def __init__(self, session: WriteSession) -> None:
+    def __init__(self, session: WriteSession, wake: Wake | None = None) -> None:
         self.session = session
+        self.wake = wake
         self._after: list[AfterCommit] = []
 
     def after_commit(self, action: AfterCommit) -> None:
