@@ -32,6 +32,7 @@ class ProfileTask(Contract):
     file_name: str
     max_columns: int = 2_000
     max_cell_bytes: int = 8 * 2**20
+    max_unpacked_bytes: int = 16 * 2**30
     preview_rows: int = 1_000
     limits: Limits = Limits()
 
