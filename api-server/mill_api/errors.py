@@ -1,6 +1,6 @@
 """Problems that belong to no single domain of the control plane. Each domain has its own `errors.py` beside its rules."""
 
-from mill_kit.problems import Conflict, Forbidden, Invalid, NotFound, Problem, Unauthenticated, Unavailable
+from mill_kit.problems import Conflict, Forbidden, Invalid, NotFound, Problem, TooLarge, Unauthenticated, Unavailable
 
 
 class InvalidCursor(Invalid):
@@ -8,4 +8,26 @@ class InvalidCursor(Invalid):
     title = "The cursor is not one of ours"
 
 
-__all__ = ["Conflict", "Forbidden", "Invalid", "InvalidCursor", "NotFound", "Problem", "Unauthenticated", "Unavailable"]
+class SchemaOutdated(Unavailable):
+    slug = "schema-outdated"
+    title = "The database needs a migration"
+
+
+class WrongStore(Unavailable):
+    slug = "wrong-store"
+    title = "This object store belongs to another database"
+
+
+__all__ = [
+    "Conflict",
+    "Forbidden",
+    "Invalid",
+    "InvalidCursor",
+    "NotFound",
+    "Problem",
+    "SchemaOutdated",
+    "TooLarge",
+    "Unauthenticated",
+    "Unavailable",
+    "WrongStore",
+]

@@ -21,7 +21,7 @@ class Row(DeclarativeBase):
     """The root of all rows; constraint names follow one convention so that migrations can name them."""
 
     metadata = MetaData(naming_convention=_NAMES)
-    type_annotation_map = {datetime: DateTime(timezone=True), UUID: postgresql.UUID(as_uuid=True)}  # noqa: RUF012
+    type_annotation_map = {datetime: DateTime(timezone=True), UUID: postgresql.UUID(as_uuid=True)}
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
 

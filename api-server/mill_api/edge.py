@@ -1,0 +1,84 @@
+"""Pure ASGI layers of the api-server's edge, put around the application by `app.py`."""
+
+from collections.abc import Collection
+
+from mill_kit.http.problems import problem_response
+from mill_kit.logs import get_logger
+from mill_kit.problems import Problem
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mill_api.errors import TooLarge
+
+JSON_LIMIT = 2**20
+
+
+class BodyLimit:
+    """Refuses a body larger than `limit` bytes. Multipart uploads are limited where they are streamed, not here."""
+
+    def __init__(
+        self, app: ASGIApp, limit: int = JSON_LIMIT, streamed: Collection[bytes] = (b"multipart/form-data",)
+    ) -> None:
+        self._app = app
+        self._limit = limit
+        self._streamed = tuple(streamed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or _header(scope, b"content-type").lower().startswith(self._streamed):
+            await self._app(scope, receive, send)
+        elif (announced := _header(scope, b"content-length")).isdigit() and int(announced) > self._limit:
+            await problem_response(self._refusal(), scope["path"])(scope, receive, send)
+        else:
+            await self._app(scope, self._counting(receive), send)
+
+    def _counting(self, receive: Receive) -> Receive:
+        seen = 0
+
+        async def receive_some() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._limit:
+                raise self._refusal()
+            return message
+
+        return receive_some
+
+    def _refusal(self) -> TooLarge:
+        return TooLarge(f"A request body has at most {self._limit} bytes here; upload data as multipart/form-data")
+
+
+class Unforeseen:
+    """The innermost layer: an exception nobody handles becomes a bare problem *inside* request ids and metrics."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        begun = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_note)
+        except Exception as error:
+            if begun:
+                raise
+            problem = error if isinstance(error, Problem) else _internal()
+            if problem.status == Problem.status:
+                get_logger().error("unhandled_error", path=scope["path"], exc_info=error)
+            await problem_response(problem, HTTPConnection(scope).url.path)(scope, receive, send)
+
+
+def _internal() -> Problem:
+    return Problem("Something went wrong on our side; the request id finds it in the logs.")
+
+
+def _header(scope: Scope, name: bytes) -> bytes:
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    return next((value for key, value in headers if key == name), b"")

@@ -1,0 +1,1 @@
+"""Projects: the folders of a workspace. Datasets and models live in one."""

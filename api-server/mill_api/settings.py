@@ -1,0 +1,151 @@
+"""The settings of the control plane, read once from `MILL_…` variables and passed down. Secrets have no default.
+
+Nested by concern: `MILL_DATABASE__URL`, `MILL_TOKENS__PRIVATE_KEY_FILE`. A weak secret refuses to start in production.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_SHORTEST_SECRET = 12
+_WEAK = ("password", "changeme", "change-me", "minioadmin", "postgres", "modelmill", "secret", "example", "12345")
+
+
+class Environment(StrEnum):
+    PRODUCTION = "production"
+    DEVELOPMENT = "development"
+    TEST = "test"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class DatabaseSettings(_Section):
+    """`url` logs in as mill_app, `system_url` as mill_system, `owner_url` as mill_owner (migrations alone)."""
+
+    url: SecretStr
+    system_url: SecretStr
+    owner_url: SecretStr | None = None
+    pool_size: int = Field(default=10, ge=1, le=100)
+
+
+class RedisSettings(_Section):
+    """A Redis or Valkey: `redis://:password@host:port/0`."""
+
+    url: SecretStr
+
+
+class StoreSettings(_Section):
+    """`file:///absolute/folder` or `s3://host:port/bucket?secure=false` with its two keys."""
+
+    url: str
+    access_key: SecretStr | None = None
+    secret_key: SecretStr | None = None
+
+
+class TokenSettings(_Section):
+    """Who is signed in, and for how long. The grace spares a client that sent one refresh token twice at once."""
+
+    private_key_file: Path
+    access_seconds: int = Field(default=900, ge=5, le=900)
+    refresh_days: int = Field(default=30, ge=1, le=365)
+    refresh_grace_seconds: float = Field(default=10, ge=0, le=60)
+
+
+class PublishSettings(_Section):
+    private_key_file: Path
+
+
+class ServingSettings(_Section):
+    """Where `/api/v1/predictions` forwards to."""
+
+    url: str
+    timeout_seconds: float = Field(default=30, gt=0)
+
+
+class WorkerSettings(_Section):
+    """How a worker claims and keeps jobs. Times are seconds."""
+
+    scratch_dir: Path = Path("scratch")
+    queues: str = "ml,data,general"
+    concurrency: int = Field(default=1, ge=1, le=64)
+    lease_seconds: float = Field(default=30, gt=0)
+    heartbeat_seconds: float = Field(default=10, gt=0)
+    sweep_seconds: float = Field(default=15, gt=0)
+
+
+class UploadSettings(_Section):
+    max_bytes: int = Field(default=10 * 2**30, ge=1)
+
+
+class Settings(BaseSettings):
+    """All of it. Built once by the entry point; `create_app` and the worker take it as an argument."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MILL_", env_nested_delimiter="__", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    environment: Environment = Environment.PRODUCTION
+    log_level: str = "INFO"
+    database: DatabaseSettings
+    broker: RedisSettings
+    cache: RedisSettings
+    store: StoreSettings
+    tokens: TokenSettings
+    publish: PublishSettings
+    serving: ServingSettings
+    worker: WorkerSettings = WorkerSettings()
+    uploads: UploadSettings = UploadSettings()
+
+    @model_validator(mode="after")
+    def refuse_weak_secrets(self) -> Self:
+        if self.environment is Environment.PRODUCTION:
+            weak = [name for name, secret in self._secrets().items() if is_weak(secret)]
+            if weak:
+                raise ValueError(
+                    f"{', '.join(weak)}: missing, well known or shorter than {_SHORTEST_SECRET} characters; "
+                    "generate a random one (`openssl rand -hex 24`)"
+                )
+        return self
+
+    def _secrets(self) -> dict[str, str]:
+        """Each secret by the name of the variable it came in."""
+        urls = {
+            "MILL_DATABASE__URL": self.database.url,
+            "MILL_DATABASE__SYSTEM_URL": self.database.system_url,
+            "MILL_DATABASE__OWNER_URL": self.database.owner_url,
+            "MILL_BROKER__URL": self.broker.url,
+            "MILL_CACHE__URL": self.cache.url,
+        }
+        secrets = {name: urlsplit(url.get_secret_value()).password or "" for name, url in urls.items() if url}
+        if self.store.url.startswith("s3:"):
+            key = self.store.secret_key
+            secrets["MILL_STORE__SECRET_KEY"] = key.get_secret_value() if key else ""
+        return secrets
+
+
+class MigrationSettings(BaseSettings):
+    """What `python -m mill_api migrate` needs, and nothing more: a migration holds no signing key."""
+
+    model_config = SettingsConfigDict(env_prefix="MILL_DATABASE__", frozen=True, extra="ignore")
+
+    owner_url: SecretStr
+
+
+class FlowerSettings(BaseSettings):
+    """What `python -m mill_api flower` needs: the broker to watch and the password of its user `admin`."""
+
+    model_config = SettingsConfigDict(env_prefix="MILL_", env_nested_delimiter="__", frozen=True, extra="ignore")
+
+    broker: RedisSettings
+    flower_password: SecretStr = Field(min_length=_SHORTEST_SECRET)
+
+
+def is_weak(secret: str) -> bool:
+    """Too short, or built around a word that everybody tries first."""
+    return len(secret) < _SHORTEST_SECRET or any(word in secret.lower() for word in _WEAK)
