@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from mill_contracts.ids import JobId, UserId, WorkspaceId
-from mill_contracts.jobs import JobState, Queue
+from mill_contracts.jobs import JobState
 from sqlalchemy import func
 from structlog.contextvars import get_contextvars
 
@@ -18,6 +18,7 @@ from mill_api.jobs import repository
 from mill_api.jobs.errors import AwaitedJobFailed, JobNotFound
 from mill_api.jobs.handlers import KindSettings
 from mill_api.jobs.tables import JobRow
+from mill_api.jobs.waking import wake_after_commit
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,3 @@ async def _first_state(work: UnitOfWork, waits_for: JobId | None) -> JobState:
     if awaited.state in (JobState.FAILED, JobState.CANCELLED):
         raise AwaitedJobFailed(f"Job {waits_for} has {awaited.state.value}; repeat it first")
     return JobState.QUEUED if awaited.state is JobState.SUCCEEDED else JobState.WAITING
-
-
-def wake_after_commit(work: UnitOfWork, queue: Queue, job_id: UUID) -> None:
-    """Hint to the workers of `queue` once the transaction is committed."""
-    wake = work.wake
-    if wake is None:
-        return
-
-    async def send() -> None:
-        await wake(queue.value, job_id)
-
-    work.after_commit(send)

@@ -104,6 +104,7 @@ job_events = Table(
     Column("kind", Text, nullable=False),
     Column("data", JSONB, nullable=False),
     Index("ix_job_events_job_id_seq", "job_id", "seq"),
+    Index("ix_job_events_at", "at", postgresql_using="brin"),
 )
 """Append-only: `kind` is state, progress, stage or log. `seq` is the `id` of a server-sent event."""
 
