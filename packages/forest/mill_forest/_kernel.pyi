@@ -1,0 +1,17 @@
+"""The native kernel; see native/module.c."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+class Kernel:
+    """A compiled forest. Built from validated arrays only."""
+
+    layout: str
+
+    def __init__(self, options: dict[str, int], scale: float, arrays: dict[str, np.ndarray[Any, Any]], /) -> None: ...
+    def block(self, x: NDArray[np.float64], out: NDArray[np.float64], raw: bool, threads: int, /) -> None: ...
+    def row(self, x: NDArray[np.float64], out: NDArray[np.float64], raw: bool, /) -> None: ...
+
+def single_log(value: float, /) -> float: ...

@@ -1,0 +1,107 @@
+/* What the files of the kernel share. Python has validated every index before a plan is built (_validate.py);
+ * nothing here checks them again. */
+#ifndef MILL_FOREST_H
+#define MILL_FOREST_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { BLOCK_ROWS = 256, LANES = 16, MAX_BLEND_SLOTS = 16 };
+enum rule { GO_LEFT = 1, ZERO_IS_MISSING = 2 };
+enum link { LINK_IDENTITY, LINK_SIGMOID, LINK_SOFTMAX, LINK_EXP, LINK_SQUARE, LINK_LOG1PEXP };
+enum category_rule { CATEGORY_NONE, CATEGORY_SIGNED, CATEGORY_UNSIGNED, CATEGORY_EXACT };
+enum layout { LAYOUT_WALK, LAYOUT_LOCKSTEP, LAYOUT_PHASED, LAYOUT_BLEND };
+
+/* One split or leaf. `column` is a virtual column (a feature and its rule for missing values), a feature when
+ * `category` names a set, and -1 on a leaf, whose row of values is then `left`. */
+typedef struct {
+    double threshold;
+    int32_t left, right, column, category;
+    uint32_t rule;
+    uint32_t unused;
+} Node;
+
+/* A numeric split whose children are neighbours: right = left + 1, both counted from the tree's first node.
+ * A leaf has the threshold NaN and left = itself - 1, so that a step from a leaf stays there. */
+typedef struct {
+    double threshold;
+    uint32_t left, column;
+} Pair;
+
+/* The same in eight bytes, for forests of float32 thresholds: left << COLUMN_BITS | column. */
+typedef struct {
+    float threshold;
+    uint32_t link;
+} SmallPair;
+enum { COLUMN_BITS = 10, COLUMN_MASK = (1 << COLUMN_BITS) - 1 };
+
+/* One split of a blend program: rows whose bin exceeds `bin` take b, the others a. Bits of `constants` say
+ * whether a (1) and b (2) are leaf numbers rather than slots. */
+typedef struct {
+    uint16_t column;
+    uint8_t bin, constants, a, b, target;
+} Blend;
+
+typedef struct {
+    /* Shape and arithmetic. */
+    int32_t n_features, n_groups, n_outputs, width, n_trees, n_columns;
+    int32_t single_input, single_sum, flush_tiny, link, category_rule, binary, divisor, layout, use_avx2;
+    double scale;
+    double *base;
+    int32_t *group;
+    double *leaves;       /* n_leaves x width */
+    float *single_leaves; /* the same when sums are float32 */
+    /* Virtual columns. */
+    int32_t *column_feature;
+    uint8_t *column_rule;
+    /* General nodes, always present. */
+    Node *nodes;
+    int32_t *roots;
+    uint32_t *category_bits, *known_bits;
+    int32_t *category_offsets, *known_offsets;
+    /* Numeric forests: neighbouring children, with the leaf row of each pair. */
+    Pair *pairs;
+    SmallPair *small;
+    int32_t *pair_leaf, *depth;
+    /* Forests of small trees: binned columns and blend programs. */
+    Blend *program;
+    int32_t *program_offsets, *leaf_offsets, *bin_offsets, *bin_span, *bin_start;
+    double *bins;
+    float *single_bins, *blend_single;
+    double *blend_leaves;
+} Plan;
+
+/* LightGBM reads values this close to zero as zero before it looks at a tree. */
+#define TINY ((double)1e-35f)
+
+/* A feature as one virtual column sees it. Every split asks "is the value <= threshold?" and goes right when it
+ * is not, so a missing value is NaN where the default is right and -inf where it is left. */
+static inline double column_view(const Plan *plan, uint8_t rule, double x) {
+    if (plan->single_input) x = (float)x;
+    if (plan->flush_tiny && fabs(x) <= TINY) x = 0.0;
+    if (x != x || ((rule & ZERO_IS_MISSING) && x == 0.0)) return rule & GO_LEFT ? -INFINITY : NAN;
+    return x;
+}
+
+/* plan.c */
+int plan_compile(Plan *plan, const int32_t *node_bin, int32_t n_nodes, int allow_layout);
+void plan_free(Plan *plan);
+void *aligned_zeros(size_t count, size_t size);
+
+/* walk.c: scratch sizes are in bytes; a call handles at most walk_block rows */
+size_t row_scratch(const Plan *plan);
+void walk_row(const Plan *plan, const double *row, double *out, int raw, void *scratch);
+size_t walk_block(const Plan *plan);
+size_t walk_scratch(const Plan *plan);
+void walk_rows(const Plan *plan, const double *x, size_t rows, double *out, int raw, void *scratch);
+
+/* blend.c: a call handles at most BLOCK_ROWS rows */
+size_t blend_scratch(const Plan *plan);
+void blend_rows(const Plan *plan, const double *x, size_t rows, double *out, int raw, void *scratch);
+int cpu_has_avx2(void);
+
+/* link.c: the margins of one row to its answer, as the library computes it */
+void finish_row(const Plan *plan, double *margins, double *out, int raw);
+
+#endif

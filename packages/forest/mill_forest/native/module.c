@@ -1,0 +1,315 @@
+/* The Python face of the kernel: one type, Kernel, that owns a compiled plan and answers blocks of rows with the
+ * GIL released, or one row at once. Arrays come and go by the buffer protocol. Called by _predict.py alone. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "forest.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    PyObject_HEAD
+    Plan *plan;
+    void *row_scratch; /* the single-row path runs under the GIL, so one is enough */
+} Kernel;
+
+/* --- construction --------------------------------------------------------------------------------------- */
+
+/* A private, aligned copy of arrays[name], which must hold `count` items of `size` bytes (any number if < 0). */
+static void *copied(PyObject *arrays, const char *name, Py_ssize_t count, Py_ssize_t size, Py_ssize_t *found) {
+    PyObject *value = PyDict_GetItemString(arrays, name);
+    Py_buffer view;
+    if (!value) {
+        PyErr_Format(PyExc_KeyError, "array %s is missing", name);
+        return NULL;
+    }
+    if (PyObject_GetBuffer(value, &view, PyBUF_C_CONTIGUOUS)) return NULL;
+    void *copy = NULL;
+    if (view.itemsize != size || (count >= 0 && view.len != count * size)) {
+        PyErr_Format(PyExc_ValueError, "array %s has an unexpected size", name);
+    } else if (!(copy = aligned_zeros((size_t)view.len + 1, 1))) {
+        PyErr_NoMemory();
+    } else {
+        memcpy(copy, view.buf, (size_t)view.len);
+        if (found) *found = view.len / size;
+    }
+    PyBuffer_Release(&view);
+    return copy;
+}
+
+static int option(PyObject *options, const char *name, int32_t *out) {
+    PyObject *value = PyDict_GetItemString(options, name);
+    if (!value) {
+        PyErr_Format(PyExc_KeyError, "option %s is missing", name);
+        return -1;
+    }
+    long number = PyLong_AsLong(value);
+    if (PyErr_Occurred()) return -1;
+    *out = (int32_t)number;
+    return 0;
+}
+
+static int read_options(Plan *plan, PyObject *options) {
+    struct {
+        const char *name;
+        int32_t *place;
+    } wanted[] = {{"n_features", &plan->n_features},       {"n_groups", &plan->n_groups},
+                  {"n_outputs", &plan->n_outputs},         {"width", &plan->width},
+                  {"single_input", &plan->single_input},   {"single_sum", &plan->single_sum},
+                  {"flush_tiny", &plan->flush_tiny},       {"link", &plan->link},
+                  {"category_rule", &plan->category_rule}, {"binary", &plan->binary},
+                  {"divisor", &plan->divisor},             {"use_avx2", &plan->use_avx2}};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        if (option(options, wanted[i].name, wanted[i].place)) return -1;
+    plan->use_avx2 = plan->use_avx2 && cpu_has_avx2();
+    return 0;
+}
+
+static int read_arrays(Plan *plan, PyObject *arrays, Py_ssize_t *n_nodes) {
+    Py_ssize_t roots, columns, leaves;
+#define TAKE(field, name, count, type, found) \
+    if (!(plan->field = copied(arrays, name, count, sizeof(type), found))) return -1
+    TAKE(roots, "tree_offsets", -1, int32_t, &roots);
+    plan->n_trees = (int32_t)roots - 1;
+    TAKE(group, "tree_group", plan->n_trees, int32_t, NULL);
+    TAKE(base, "base", plan->n_groups, double, NULL);
+    TAKE(leaves, "leaf_values", -1, double, &leaves);
+    TAKE(column_rule, "column_rule", -1, uint8_t, &columns);
+    plan->n_columns = (int32_t)columns;
+    TAKE(column_feature, "column_feature", columns, int32_t, NULL);
+    TAKE(nodes, "nodes", -1, Node, n_nodes);
+    TAKE(category_offsets, "category_offsets", -1, int32_t, NULL);
+    TAKE(category_bits, "category_bits", -1, uint32_t, NULL);
+    TAKE(known_offsets, "known_offsets", -1, int32_t, NULL);
+    TAKE(known_bits, "known_bits", -1, uint32_t, NULL);
+    TAKE(bins, "bins", -1, double, NULL);
+    TAKE(bin_offsets, "bin_offsets", columns + 1, int32_t, NULL);
+#undef TAKE
+    if (!plan->single_sum) return 0;
+    plan->single_leaves = aligned_zeros((size_t)leaves, sizeof(float));
+    if (!plan->single_leaves) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < leaves; i++) plan->single_leaves[i] = (float)plan->leaves[i];
+    return 0;
+}
+
+static int build(Plan *plan, PyObject *options, PyObject *arrays) {
+    Py_ssize_t n_nodes = 0;
+    int32_t layout = 0;
+    if (read_options(plan, options) || option(options, "layout", &layout)) return -1;
+    if (read_arrays(plan, arrays, &n_nodes)) return -1;
+    int32_t *node_bin = copied(arrays, "node_bin", n_nodes, sizeof(int32_t), NULL);
+    if (!node_bin) return -1;
+    int failed = plan_compile(plan, node_bin, (int32_t)n_nodes, layout);
+    free(node_bin);
+    if (failed) PyErr_NoMemory();
+    return failed;
+}
+
+static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    PyObject *options, *arrays;
+    double scale;
+    if (kwargs && PyDict_Size(kwargs)) {
+        PyErr_SetString(PyExc_TypeError, "Kernel takes no keyword arguments");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(args, "O!dO!", &PyDict_Type, &options, &scale, &PyDict_Type, &arrays)) return NULL;
+    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Kernel *self = (Kernel *)alloc(type, 0);
+    if (!self) return NULL;
+    self->plan = calloc(1, sizeof *self->plan);
+    if (!self->plan) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    self->plan->scale = scale;
+    if (build(self->plan, options, arrays)) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    self->row_scratch = aligned_zeros(row_scratch(self->plan), 1);
+    if (!self->row_scratch) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    return (PyObject *)self;
+}
+
+static void kernel_dealloc(PyObject *object) {
+    Kernel *self = (Kernel *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    if (self->plan) plan_free(self->plan);
+    free(self->row_scratch);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(object);
+    Py_DECREF(type);
+}
+
+/* --- blocks of rows ------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const Plan *plan;
+    const double *x;
+    double *out;
+    size_t rows, block, scratch;
+    int raw;
+    atomic_size_t next;
+    atomic_int failed;
+} Job;
+
+static void *work(void *argument) {
+    Job *job = argument;
+    const Plan *plan = job->plan;
+    size_t outputs = (size_t)(job->raw ? plan->n_groups : plan->n_outputs);
+    void *scratch = aligned_zeros(job->scratch, 1);
+    if (!scratch) {
+        atomic_store(&job->failed, 1);
+        return NULL;
+    }
+    for (;;) {
+        size_t first = atomic_fetch_add(&job->next, job->block);
+        if (first >= job->rows) break;
+        size_t count = job->rows - first < job->block ? job->rows - first : job->block;
+        const double *x = job->x + first * (size_t)plan->n_features;
+        double *out = job->out + first * outputs;
+        if (plan->layout == LAYOUT_BLEND)
+            blend_rows(plan, x, count, out, job->raw, scratch);
+        else
+            walk_rows(plan, x, count, out, job->raw, scratch);
+    }
+    free(scratch);
+    return NULL;
+}
+
+enum { MAX_THREADS = 64 };
+
+static void run_job(Job *job, int threads) {
+    pthread_t others[MAX_THREADS];
+    int started = 0;
+    for (; started < threads - 1; started++)
+        if (pthread_create(&others[started], NULL, work, job)) break;
+    work(job);
+    for (int i = 0; i < started; i++) pthread_join(others[i], NULL);
+}
+
+static Job new_job(const Plan *plan, const double *x, double *out, size_t rows, int raw, int threads) {
+    Job job = {.plan = plan, .x = x, .out = out, .rows = rows, .raw = raw};
+    int blend = plan->layout == LAYOUT_BLEND;
+    job.block = blend ? BLOCK_ROWS : walk_block(plan);
+    job.scratch = blend ? blend_scratch(plan) : walk_scratch(plan);
+    size_t share = (rows + (size_t)threads - 1) / (size_t)threads;
+    size_t rounded = (share + BLOCK_ROWS - 1) / BLOCK_ROWS * BLOCK_ROWS;
+    if (rounded < job.block) job.block = rounded;
+    return job;
+}
+
+static PyObject *kernel_block(PyObject *object, PyObject *args) {
+    const Plan *plan = ((Kernel *)object)->plan;
+    Py_buffer x, out;
+    int raw, threads;
+    if (!PyArg_ParseTuple(args, "y*w*pi", &x, &out, &raw, &threads)) return NULL;
+    size_t row_bytes = (size_t)plan->n_features * sizeof(double);
+    size_t rows = (size_t)x.len / row_bytes;
+    size_t outputs = (size_t)(raw ? plan->n_groups : plan->n_outputs);
+    if (rows * row_bytes != (size_t)x.len || rows * outputs * sizeof(double) != (size_t)out.len) {
+        PyBuffer_Release(&x);
+        PyBuffer_Release(&out);
+        PyErr_SetString(PyExc_ValueError, "the rows and the answers do not fit each other");
+        return NULL;
+    }
+    threads = threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;
+    Job job = new_job(plan, x.buf, out.buf, rows, raw, threads);
+    if (rows) {
+        Py_BEGIN_ALLOW_THREADS
+        run_job(&job, threads);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&x);
+    PyBuffer_Release(&out);
+    if (atomic_load(&job.failed)) return PyErr_NoMemory();
+    Py_RETURN_NONE;
+}
+
+/* --- one row -------------------------------------------------------------------------------------------- */
+
+/* row(x, out, raw): x must be float64, contiguous, of n_features items. */
+static PyObject *kernel_row(PyObject *object, PyObject *const *args, Py_ssize_t count) {
+    Kernel *self = (Kernel *)object;
+    const Plan *plan = self->plan;
+    Py_buffer x, out;
+    if (count != 3) {
+        PyErr_SetString(PyExc_TypeError, "row takes x, out and raw");
+        return NULL;
+    }
+    int raw = PyObject_IsTrue(args[2]);
+    if (PyObject_GetBuffer(args[0], &x, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)) return NULL;
+    if (PyObject_GetBuffer(args[1], &out, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)) {
+        PyBuffer_Release(&x);
+        return NULL;
+    }
+    size_t outputs = (size_t)(raw ? plan->n_groups : plan->n_outputs);
+    int fits = x.len == (Py_ssize_t)((size_t)plan->n_features * sizeof(double)) && x.format &&
+               !strcmp(x.format, "d") && out.len == (Py_ssize_t)(outputs * sizeof(double));
+    if (fits) walk_row(plan, x.buf, out.buf, raw, self->row_scratch);
+    PyBuffer_Release(&x);
+    PyBuffer_Release(&out);
+    if (fits) Py_RETURN_NONE;
+    PyErr_Format(PyExc_ValueError, "a row is a float64 array of %d values", (int)plan->n_features);
+    return NULL;
+}
+
+static PyObject *kernel_layout(PyObject *object, void *closure) {
+    static const char *const names[] = {"walk", "lockstep", "phased", "blend"};
+    (void)closure;
+    return PyUnicode_FromString(names[((Kernel *)object)->plan->layout]);
+}
+
+/* --- the module ----------------------------------------------------------------------------------------- */
+
+/* The logarithm that XGBoost uses for its base score: glibc's float32 one, not numpy's. */
+static PyObject *single_log(PyObject *module, PyObject *value) {
+    (void)module;
+    double x = PyFloat_AsDouble(value);
+    if (PyErr_Occurred()) return NULL;
+    return PyFloat_FromDouble((double)logf((float)x));
+}
+
+static PyMethodDef kernel_methods[] = {
+    {"block", kernel_block, METH_VARARGS, "block(x, out, raw, threads): answer many rows, GIL released"},
+    {"row", (PyCFunction)(void (*)(void))kernel_row, METH_FASTCALL, "row(x, out, raw): answer one row"},
+    {NULL, NULL, 0, NULL},
+};
+static PyGetSetDef kernel_getters[] = {
+    {"layout", kernel_layout, NULL, "the layout chosen for blocks", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+static PyType_Slot kernel_slots[] = {
+    {Py_tp_new, kernel_new},         {Py_tp_dealloc, kernel_dealloc}, {Py_tp_methods, kernel_methods},
+    {Py_tp_getset, kernel_getters}, {0, NULL},
+};
+static PyType_Spec kernel_spec = {"mill_forest._kernel.Kernel", sizeof(Kernel), 0, Py_TPFLAGS_DEFAULT, kernel_slots};
+
+static int kernel_exec(PyObject *module) {
+    PyObject *type = PyType_FromSpec(&kernel_spec);
+    if (!type) return -1;
+    int failed = PyModule_AddObjectRef(module, "Kernel", type);
+    Py_DECREF(type);
+    return failed;
+}
+
+static PyMethodDef module_methods[] = {
+    {"single_log", single_log, METH_O, "the natural logarithm in float32, as glibc computes it"},
+    {NULL, NULL, 0, NULL},
+};
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, kernel_exec}, {0, NULL}};
+static struct PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT, "_kernel", "Prediction over validated forests.", 0, module_methods, module_slots,
+    NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__kernel(void) { return PyModuleDef_Init(&module_definition); }

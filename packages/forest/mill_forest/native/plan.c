@@ -1,0 +1,223 @@
+/* Turns validated nodes into the layout that suits the forest: a blend program for small numeric trees,
+ * neighbouring pairs for the other numeric forests, the general nodes where categories decide. */
+#include "forest.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void *aligned_zeros(size_t count, size_t size) {
+    size_t bytes = (count * size + 127) / 64 * 64;
+    void *memory = aligned_alloc(64, bytes);
+    if (memory) memset(memory, 0, bytes);
+    return memory;
+}
+
+void plan_free(Plan *plan) {
+    void *owned[] = {plan->base,          plan->group,         plan->leaves,           plan->single_leaves,
+                     plan->column_feature, plan->column_rule,  plan->nodes,            plan->roots,
+                     plan->category_bits, plan->known_bits,    plan->category_offsets, plan->known_offsets,
+                     plan->pairs,         plan->small,         plan->pair_leaf,        plan->depth,
+                     plan->program,       plan->program_offsets, plan->leaf_offsets,   plan->bin_offsets,
+                     plan->bin_span,      plan->bin_start,          plan->bins,          plan->single_bins,      plan->blend_single,
+                     plan->blend_leaves};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
+    free(plan);
+}
+
+/* --- neighbouring pairs ------------------------------------------------------------------------------- */
+
+typedef struct {
+    int32_t node, depth;
+    uint32_t pair;
+} Step;
+
+/* The root stands at 1 so that children share even-odd couples and a lone leaf can point at itself. */
+static void pair_tree(Plan *plan, int32_t tree, Step *stack, uint32_t *position) {
+    int32_t first = plan->roots[tree], top = 0;
+    Pair *pairs = plan->pairs + first + tree;
+    int32_t *leaf = plan->pair_leaf + first + tree;
+    uint32_t next = 2;
+    stack[top++] = (Step){first, 0, 1};
+    while (top) {
+        Step at = stack[--top];
+        const Node *node = plan->nodes + at.node;
+        if (position) position[at.node] = at.pair;
+        if (at.depth > plan->depth[tree]) plan->depth[tree] = at.depth;
+        if (node->column < 0) {
+            pairs[at.pair] = (Pair){NAN, at.pair - 1, 0};
+            leaf[at.pair] = node->left;
+            continue;
+        }
+        pairs[at.pair] = (Pair){node->threshold, next, (uint32_t)node->column};
+        stack[top++] = (Step){node->right, at.depth + 1, next + 1};
+        stack[top++] = (Step){node->left, at.depth + 1, next};
+        next += 2;
+    }
+}
+
+static int32_t largest_tree(const Plan *plan) {
+    int32_t most = 0;
+    for (int32_t t = 0; t < plan->n_trees; t++) {
+        int32_t size = plan->roots[t + 1] - plan->roots[t];
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
+static int build_pairs(Plan *plan, int32_t n_nodes) {
+    size_t count = (size_t)n_nodes + (size_t)plan->n_trees;
+    int32_t largest = largest_tree(plan);
+    Step *stack = malloc(((size_t)largest + 2) * sizeof *stack);
+    plan->pairs = aligned_zeros(count, sizeof *plan->pairs);
+    plan->pair_leaf = aligned_zeros(count, sizeof *plan->pair_leaf);
+    plan->depth = aligned_zeros((size_t)plan->n_trees, sizeof *plan->depth);
+    if (!stack || !plan->pairs || !plan->pair_leaf || !plan->depth) {
+        free(stack);
+        return -1;
+    }
+    for (int32_t t = 0; t < plan->n_trees; t++) pair_tree(plan, t, stack, NULL);
+    free(stack);
+    if (!plan->single_input || plan->n_columns > COLUMN_MASK || largest >= 1 << (31 - COLUMN_BITS)) return 0;
+    plan->small = aligned_zeros(count, sizeof *plan->small);
+    if (!plan->small) return -1;
+    for (size_t i = 0; i < count; i++)
+        plan->small[i] = (SmallPair){(float)plan->pairs[i].threshold,
+                                     plan->pairs[i].left << COLUMN_BITS | plan->pairs[i].column};
+    return 0;
+}
+
+/* --- blend programs ------------------------------------------------------------------------------------ */
+
+typedef struct {
+    const Plan *plan;
+    const int32_t *node_bin;
+    int32_t first;    /* the tree's first node */
+    int32_t *leaf_id; /* by node of the tree: its number among the leaves as emitted */
+    uint8_t *need;    /* by node of the tree: slots its evaluation needs (Sethi-Ullman) */
+    Blend *out;
+    int32_t emitted, leaves;
+    int32_t *leaf_rows;
+} Emitter;
+
+static int is_leaf(const Emitter *e, int32_t node) { return e->plan->nodes[node].column < 0; }
+
+/* Trees of at most 256 leaves are at most 255 deep, so recursion is safe here. */
+static uint8_t count_slots(Emitter *e, int32_t node) {
+    uint8_t need = 0;
+    if (!is_leaf(e, node)) {
+        uint8_t a = count_slots(e, e->plan->nodes[node].left);
+        uint8_t b = count_slots(e, e->plan->nodes[node].right);
+        need = a == b ? a + 1 : a > b ? a : b;
+    }
+    return e->need[node - e->first] = need;
+}
+
+static void emit(Emitter *e, int32_t node, uint8_t slot) {
+    const Node *n = e->plan->nodes + node;
+    if (n->column < 0) {
+        e->leaf_id[node - e->first] = e->leaves;
+        e->leaf_rows[e->leaves++] = n->left;
+        return;
+    }
+    int left_first = e->need[n->left - e->first] >= e->need[n->right - e->first];
+    int32_t one = left_first ? n->left : n->right, two = left_first ? n->right : n->left;
+    uint8_t second = slot + !is_leaf(e, one);
+    emit(e, one, slot);
+    emit(e, two, second);
+    uint8_t slot_left = left_first ? slot : second, slot_right = left_first ? second : slot;
+    int left_leaf = is_leaf(e, n->left), right_leaf = is_leaf(e, n->right);
+    e->out[e->emitted++] = (Blend){
+        .column = (uint16_t)n->column,
+        .bin = (uint8_t)e->node_bin[node],
+        .constants = (uint8_t)(left_leaf | right_leaf << 1),
+        .a = left_leaf ? (uint8_t)e->leaf_id[n->left - e->first] : slot_left,
+        .b = right_leaf ? (uint8_t)e->leaf_id[n->right - e->first] : slot_right,
+        .target = slot,
+    };
+}
+
+static int can_blend(const Plan *plan) {
+    if (plan->width != 1 || plan->n_columns > UINT16_MAX || plan->n_groups > 64) return 0;
+    for (int32_t c = 0; c < plan->n_columns; c++)
+        if (plan->bin_offsets[c + 1] - plan->bin_offsets[c] > 255) return 0;
+    return largest_tree(plan) <= 2 * 256 - 1;
+}
+
+static int allocate_blend(Plan *plan, int32_t n_nodes) {
+    plan->program = aligned_zeros((size_t)n_nodes, sizeof *plan->program);
+    plan->program_offsets = aligned_zeros((size_t)plan->n_trees + 1, sizeof(int32_t));
+    plan->leaf_offsets = aligned_zeros((size_t)plan->n_trees + 1, sizeof(int32_t));
+    plan->blend_leaves = aligned_zeros((size_t)n_nodes, sizeof(double));
+    plan->blend_single = aligned_zeros((size_t)n_nodes, sizeof(float));
+    return plan->program && plan->program_offsets && plan->leaf_offsets && plan->blend_leaves &&
+                   plan->blend_single
+               ? 0
+               : -1;
+}
+
+/* Each column's thresholds become a run of a power of two, filled up with infinity, to be searched without
+ * branches; bin_span[c] is the run's length and bin_start[c] its place. */
+static int pad_bins(Plan *plan) {
+    size_t n = (size_t)plan->n_columns, total = 0;
+    plan->bin_span = aligned_zeros(n, sizeof(int32_t));
+    plan->bin_start = aligned_zeros(n, sizeof(int32_t));
+    if (!plan->bin_span || !plan->bin_start) return -1;
+    for (size_t c = 0; c < n; c++) {
+        int32_t count = plan->bin_offsets[c + 1] - plan->bin_offsets[c], span = 1;
+        while (span - 1 < count) span *= 2;
+        plan->bin_span[c] = span;
+        plan->bin_start[c] = (int32_t)total;
+        total += (size_t)span;
+    }
+    double *padded = aligned_zeros(total, sizeof(double));
+    plan->single_bins = aligned_zeros(total, sizeof(float));
+    if (!padded || !plan->single_bins) {
+        free(padded);
+        return -1;
+    }
+    for (size_t c = 0; c < n; c++)
+        for (int32_t i = 0; i < plan->bin_span[c]; i++) {
+            int32_t at = plan->bin_offsets[c] + i;
+            double value = at < plan->bin_offsets[c + 1] ? plan->bins[at] : INFINITY;
+            padded[plan->bin_start[c] + i] = value;
+            plan->single_bins[plan->bin_start[c] + i] = (float)value;
+        }
+    free(plan->bins);
+    plan->bins = padded;
+    return 0;
+}
+
+static int build_blend(Plan *plan, const int32_t *node_bin, int32_t n_nodes) {
+    int32_t leaf_id[512], leaf_rows[256];
+    uint8_t need[512];
+    if (allocate_blend(plan, n_nodes) || pad_bins(plan)) return -1;
+    for (int32_t t = 0; t < plan->n_trees; t++) {
+        Emitter e = {plan, node_bin, plan->roots[t], leaf_id, need, plan->program + plan->program_offsets[t],
+                     0,    0,        leaf_rows};
+        count_slots(&e, e.first);
+        emit(&e, e.first, 0);
+        plan->program_offsets[t + 1] = plan->program_offsets[t] + e.emitted;
+        int32_t at = plan->leaf_offsets[t];
+        plan->leaf_offsets[t + 1] = at + e.leaves;
+        for (int32_t i = 0; i < e.leaves; i++) {
+            plan->blend_leaves[at + i] = plan->leaves[leaf_rows[i]];
+            plan->blend_single[at + i] = (float)plan->leaves[leaf_rows[i]];
+        }
+    }
+    return 0;
+}
+
+int plan_compile(Plan *plan, const int32_t *node_bin, int32_t n_nodes, int allow_layout) {
+    plan->layout = LAYOUT_WALK;
+    if (plan->category_rule != CATEGORY_NONE) return 0;
+    if (build_pairs(plan, n_nodes)) return -1;
+    if (allow_layout >= LAYOUT_LOCKSTEP) plan->layout = LAYOUT_LOCKSTEP;
+    double mean_nodes = (double)n_nodes / plan->n_trees;
+    if (allow_layout >= LAYOUT_PHASED && mean_nodes > 512) plan->layout = LAYOUT_PHASED;
+    if (allow_layout >= LAYOUT_BLEND && node_bin && can_blend(plan)) {
+        if (build_blend(plan, node_bin, n_nodes)) return -1;
+        plan->layout = LAYOUT_BLEND;
+    }
+    return 0;
+}

@@ -1,0 +1,77 @@
+"""Predictions that equal the library's own, bit for bit; `mill_pack` calls this for every forest it serves."""
+
+from typing import Final
+
+import numpy as np
+
+from mill_forest._kernel import Kernel
+from mill_forest.layout import kernel_arrays, kernel_options
+from mill_forest.model import Float64, Forest, Library, Link
+from mill_forest.validate import validate
+
+_NUMPY_LINKS: Final = (Link.SOFTMAX, Link.SOFTMAX_PAIRWISE, Link.EXP)
+
+
+class Predictor:
+    """A forest made ready; immutable, shared by threads.
+
+    Missing values are NaN. Categorical features are given as their codes.
+    """
+
+    __slots__ = ("_kernel", "_numpy_link", "_row", "forest")
+
+    forest: Final[Forest]
+
+    def __init__(self, forest: Forest, *, layout: str = "blend", avx2: bool = True) -> None:
+        """Validate and compile; `layout` and `avx2` bound what the kernel may choose (all give the same bits)."""
+        self.forest = validate(forest)
+        # scikit-learn takes softmax and exponential from numpy, whose vector code differs from glibc's.
+        self._numpy_link = forest.library is Library.SKLEARN and forest.link in _NUMPY_LINKS
+        options = kernel_options(forest, layout, numpy_link=self._numpy_link, avx2=avx2)
+        self._kernel = Kernel(options, forest.link_scale, kernel_arrays(forest))
+        self._row = self._kernel.row
+
+    @property
+    def layout(self) -> str:
+        """The layout the kernel chose for blocks: walk, lockstep, phased or blend."""
+        return self._kernel.layout
+
+    def predict(self, x: Float64, threads: int = 1) -> Float64:
+        """Rows (n, n_features) to (n, n_outputs): class probabilities, or the value in one column.
+
+        Runs without the GIL. Raises ValueError for another shape.
+        """
+        if self._numpy_link:
+            return self._linked(self.raw(x, threads))
+        return self._run(x, threads, raw=False, columns=self.forest.n_outputs)
+
+    def raw(self, x: Float64, threads: int = 1) -> Float64:
+        """Rows (n, n_features) to margins (n, n_groups), before the link."""
+        return self._run(x, threads, raw=True, columns=self.forest.n_groups)
+
+    def predict_one(self, row: Float64) -> Float64:
+        """One contiguous float64 row (n_features,) to (n_outputs,), in microseconds. Raises ValueError otherwise."""
+        if self._numpy_link:
+            margins = np.empty((1, self.forest.n_groups))
+            self._row(row, margins, True)
+            return self._linked(margins)[0]
+        out = np.empty(self.forest.n_outputs)
+        self._row(row, out, False)
+        return out
+
+    def _run(self, x: Float64, threads: int, *, raw: bool, columns: int) -> Float64:
+        rows = np.ascontiguousarray(x, np.float64)
+        if rows.ndim != 2 or rows.shape[1] != self.forest.n_features:
+            raise ValueError(f"expected rows of {self.forest.n_features} features, got shape {rows.shape}")
+        out = np.empty((len(rows), columns))
+        self._kernel.block(rows, out, raw, threads)
+        return out
+
+    def _linked(self, margins: Float64) -> Float64:
+        """The link as scikit-learn computes it, down to the order in which numpy adds a row up for it."""
+        if self.forest.link is Link.EXP:
+            return np.exp(margins)
+        powers = np.exp(margins - margins.max(axis=1, keepdims=True))
+        if self.forest.link is Link.SOFTMAX_PAIRWISE:
+            return powers / powers.sum(axis=1, keepdims=True)
+        return powers / np.cumsum(powers, axis=1)[:, -1:]
