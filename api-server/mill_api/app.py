@@ -26,6 +26,7 @@ from mill_api.access.endpoints import routers as access_routers
 from mill_api.access.passwords import Passwords
 from mill_api.access.publisher import NoPublisher, Publisher
 from mill_api.access.tokens import TokenSigner
+from mill_api.cache import check_cache, open_cache
 from mill_api.db import Database
 from mill_api.db.away import AWAY
 from mill_api.db.schema import require_current_schema
@@ -113,7 +114,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Parts:
         settings.database.system_url.get_secret_value(), pool_size=2, application="mill-api-system"
     )
     stack.push_async_callback(system.close)
-    cache = Redis.from_url(settings.cache.url.get_secret_value(), socket_timeout=1, socket_connect_timeout=1)
+    cache = open_cache(settings.cache.url.get_secret_value())
     stack.push_async_callback(cache.aclose)
     passwords = Passwords(fast=settings.environment is Environment.TEST)
     stack.callback(passwords.close)
@@ -149,7 +150,7 @@ def _checks(parts: Parts) -> tuple[dict[str, Check], dict[str, Check]]:
         await asyncio.to_thread(parts.store.check)
 
     async def cache() -> None:
-        await parts.cache.execute_command("PING")
+        await check_cache(parts.cache)
 
     return {"database": database, "store": store}, {"cache": cache}
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from mill_contracts.ids import KeyId, UserId, WorkspaceId
 from mill_contracts.tokens import Role, Scope
-from sqlalchemy import Row, func, or_, select, update
+from sqlalchemy import func, or_, select, update
 
 from mill_api.access.errors import InvalidApiKey, WorkspaceNotFound
 from mill_api.access.principal import Principal
@@ -36,7 +36,7 @@ async def principal_of_key(database: Database, system: Database, secret: str) ->
         )
     )
     async with system.reading() as session:
-        found: Row[tuple[ApiKeyRow, str]] | None = (await session.execute(statement)).one_or_none()
+        found = (await session.execute(statement)).one_or_none()
     if found is None:
         raise InvalidApiKey
     key, role = found

@@ -8,28 +8,21 @@ import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped
 
+from mill_api.db.rows import TenantRow
 from mill_api.errors import InvalidCursor
 
 LONGEST_PAGE = 200
 LONGEST_CURSOR = 128
 
 
-class Listed(Protocol):
-    """A row that a page can be cut at."""
-
-    id: Mapped[UUID]
-    created_at: Mapped[datetime]
-
-
-R = TypeVar("R", bound=Listed)
+R = TypeVar("R", bound=TenantRow)
 T = TypeVar("T")
 S = TypeVar("S")
 
@@ -90,7 +83,7 @@ class Slice(Generic[S]):
         return Page(items=[view(row) for row in self.rows], next_cursor=self.next_cursor)
 
 
-async def keyset(session: AsyncSession, statement: Select[tuple[R]], row: type[R], page: PageRequest) -> Slice[R]:
+async def keyset(session: AsyncSession, statement: Select[R], row: type[R], page: PageRequest) -> Slice[R]:
     """Cut `statement` (which selects `row` and sets no order) to one page, newest first."""
     if page.after is not None:
         statement = statement.where(tuple_(row.created_at, row.id) < tuple_(page.after.created_at, page.after.id))
@@ -99,10 +92,4 @@ async def keyset(session: AsyncSession, statement: Select[tuple[R]], row: type[R
     if len(rows) <= page.limit:
         return Slice(rows, None)
     last = rows[page.limit - 1]
-    return Slice(rows[: page.limit], _position(last).cursor())
-
-
-def _position(row: Listed) -> Position:
-    created_at: datetime = row.created_at  # pyright: ignore[reportAssignmentType] - an instance holds the value itself
-    identity: UUID = row.id  # pyright: ignore[reportAssignmentType] - likewise
-    return Position(created_at, identity)
+    return Slice(rows[: page.limit], Position(last.created_at, last.id).cursor())

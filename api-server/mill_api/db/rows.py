@@ -23,6 +23,10 @@ class Row(DeclarativeBase):
     metadata = MetaData(naming_convention=_NAMES)
     type_annotation_map = {datetime: DateTime(timezone=True), UUID: postgresql.UUID(as_uuid=True)}
 
+    __mapper_args__ = {
+        "eager_defaults": True
+    }  # what the database fills in comes back with the write, not by a lazy load
+
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
 
 

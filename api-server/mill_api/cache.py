@@ -1,0 +1,19 @@
+"""The cache (Redis or Valkey, `allkeys-lru`): what is in it may vanish at any time. Opened by `app.py`.
+
+The one place that meets the client library's partly untyped constructor.
+"""
+# pyright: reportUnknownMemberType=false
+
+from redis.asyncio import Redis
+
+_SECONDS = 1.0
+
+
+def open_cache(url: str) -> Redis:
+    """Nothing is connected before the first use; no call waits longer than a second."""
+    return Redis.from_url(url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS)
+
+
+async def check_cache(cache: Redis) -> None:
+    """Raises what the client raises when the cache does not answer."""
+    await cache.execute_command("PING")
