@@ -9,7 +9,7 @@ from mill_contracts.tokens import Role, Scope
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from mill_api.access.principal import Principal
-from mill_api.access.tables import UserRow
+from mill_api.access.tables import MembershipRow, UserRow, WorkspaceRow
 
 _ADDRESS = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -100,6 +100,10 @@ class Workspace(View):
     role: Role
     created_at: datetime
 
+    @classmethod
+    def of(cls, row: WorkspaceRow, role: str) -> "Workspace":
+        return cls(id=row.id, name=row.name, personal=row.personal, role=Role(role), created_at=row.created_at)
+
 
 class NewWorkspace(Body):
     name: Name
@@ -111,6 +115,12 @@ class Member(View):
     username: str
     full_name: str
     role: Role
+
+    @classmethod
+    def of(cls, row: MembershipRow, user: UserRow) -> "Member":
+        return cls(
+            user_id=user.id, email=user.email, username=user.username, full_name=user.full_name, role=Role(row.role)
+        )
 
 
 class NewMember(Body):
