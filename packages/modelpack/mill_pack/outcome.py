@@ -1,0 +1,94 @@
+"""From an engine's outputs to answers: labels, confidence, the low-confidence mark. Ties go to the first class, as in the libraries."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mill_pack.arrays import FloatArray
+from mill_pack.errors import InvalidInput
+from mill_pack.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """`value` is a label or a number; `confidence` the probability of that label. Warnings name unseen categories."""
+
+    value: str | float
+    confidence: float | None = None
+    probabilities: dict[str, float] | None = None
+    low_confidence: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """n answers. `values`: a list of labels or (n,) numbers; `probabilities` (n, K) in the order of `labels`."""
+
+    values: list[str] | FloatArray
+    labels: tuple[str, ...] = ()
+    probabilities: FloatArray | None = None
+    confidence: FloatArray | None = None
+    low_confidence: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    warnings: tuple[str, ...] = ()
+    rows_with_missing: int = 0
+
+
+class Decider:
+    """Compiled from the manifest once."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        rules = manifest.postprocessing
+        classes = manifest.signature.classes
+        self.labels = tuple(rules.class_labels.get(name, name) for name in classes)
+        self._label_array = np.array(self.labels, dtype=object)
+        self._below = rules.low_confidence_below or 0.0
+        self._threshold = rules.decision_threshold
+        self._positive = classes.index(rules.positive_class) if rules.positive_class is not None else 1
+
+    def one(self, outputs: list[float], warnings: tuple[str, ...]) -> Prediction:
+        """From one row's outputs. Raises `InvalidInput` where they are not finite."""
+        total = sum(outputs)
+        if total - total != 0.0:
+            raise _not_finite(None)
+        if not self.labels:
+            return Prediction(outputs[0], warnings=warnings)
+        if self._threshold is None:
+            winner = outputs.index(max(outputs))
+        else:
+            winner = self._positive if outputs[self._positive] >= self._threshold else 1 - self._positive
+        confidence = outputs[winner]
+        probabilities = dict(zip(self.labels, outputs, strict=True))
+        return Prediction(self.labels[winner], confidence, probabilities, confidence < self._below, warnings)
+
+    def many(self, outputs: FloatArray, warnings: tuple[str, ...], rows_with_missing: int) -> Predictions:
+        """From (n, outputs). Raises `InvalidInput` naming the first row that is not finite."""
+        finite = np.isfinite(outputs).all(axis=1)
+        if not finite.all():
+            raise _not_finite(int(np.argmin(finite)))
+        if not self.labels:
+            nothing = np.zeros(len(outputs), dtype=np.bool_)
+            values = np.ascontiguousarray(outputs[:, 0])
+            return Predictions(values, low_confidence=nothing, warnings=warnings, rows_with_missing=rows_with_missing)
+        winners = self._winners(outputs)
+        confidence = outputs[np.arange(len(outputs)), winners]
+        return Predictions(
+            values=self._label_array[winners].tolist(),
+            labels=self.labels,
+            probabilities=outputs,
+            confidence=confidence,
+            low_confidence=confidence < self._below,
+            warnings=warnings,
+            rows_with_missing=rows_with_missing,
+        )
+
+    def _winners(self, outputs: FloatArray) -> NDArray[np.intp]:
+        if self._threshold is None:
+            return outputs.argmax(axis=1)
+        is_positive = outputs[:, self._positive] >= self._threshold
+        return np.where(is_positive, self._positive, 1 - self._positive)
+
+
+def _not_finite(row: int | None) -> InvalidInput:
+    where = "The row" if row is None else f"Row {row + 1}"
+    return InvalidInput(f"{where} holds numbers so large that the prediction is not finite; check their units.")

@@ -1,0 +1,82 @@
+"""The package in memory: what ml-service serves from and what batch scoring runs through."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from mill_pack.arrays import Columns, FloatArray
+from mill_pack.encoding import Encoded, Encoder
+from mill_pack.encoding.encoder import INPUT_DATA, INPUTS
+from mill_pack.engines.base import Engine
+from mill_pack.engines.registry import largest_difference
+from mill_pack.errors import GoldenRowsDiffer
+from mill_pack.manifest import Manifest
+from mill_pack.outcome import Decider, Prediction, Predictions
+from mill_pack.signature import Signature
+
+BLOCK_ROWS = 1 << 16
+
+
+class Package:
+    """An opened model. Immutable, shared by threads."""
+
+    def __init__(self, manifest: Manifest, engine: Engine, manifest_bytes: int = 0) -> None:
+        self.manifest = manifest
+        self.encoder = Encoder(manifest.encoder)
+        self._engine = engine
+        self._outputs_one = engine.outputs_one
+        self._decider = Decider(manifest)
+        self.nbytes: int = engine.nbytes + self.encoder.nbytes + 4 * manifest_bytes + (1 << 14)
+
+    @property
+    def signature(self) -> Signature:
+        return self.manifest.signature
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Classes as the answers name them, in the order of probabilities."""
+        return self._decider.labels
+
+    def predict_one(self, row: Mapping[str, object], pointer: str = INPUT_DATA) -> Prediction:
+        """Raises `InvalidInput`, its pointers under `pointer`."""
+        vector, unseen = self.encoder.encode_row(row, pointer)
+        warnings = tuple(f"{name}: category not seen in training" for name in unseen) if unseen else ()
+        return self._decider.one(self._outputs_one(vector), warnings)
+
+    def predict_rows(self, rows: Sequence[Mapping[str, object]], pointer: str = INPUTS) -> Predictions:
+        """Raises `InvalidInput`, its pointers under `pointer`/row."""
+        return self._predict([self.encoder.read_rows(rows, pointer)])
+
+    def predict_columns(self, columns: Columns) -> Predictions:
+        """All rows of a table, in blocks. Columns that are no features are ignored. Raises `InvalidInput` naming columns."""
+        return self._predict(self.encoder.encode_blocks(columns, BLOCK_ROWS))
+
+    def replay_golden(self) -> None:
+        """Raises `GoldenRowsDiffer` unless rows and single rows repeat what was recorded."""
+        golden = self.manifest.golden
+        if not golden.rows:
+            return
+        expected = np.array(golden.outputs, dtype=np.float64)
+        many = self._engine.outputs(self.encoder.encode_rows(golden.rows))
+        singles = np.array([self._outputs_one(self.encoder.encode_row(row)[0]) for row in golden.rows])
+        difference = max(largest_difference(expected, many), largest_difference(expected, singles))
+        if difference > golden.tolerance:
+            raise GoldenRowsDiffer(
+                f"The model answers its golden rows differently here: by {difference:g}, allowed is {golden.tolerance:g}."
+            )
+
+    def _predict(self, blocks: Iterable[Encoded]) -> Predictions:
+        outputs: list[FloatArray] = []
+        unseen: Counter[str] = Counter()
+        missing = 0
+        for block in blocks:
+            outputs.append(self._engine.outputs(block.matrix))
+            unseen.update(block.unseen)
+            missing += block.rows_with_missing
+        together = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        warnings = tuple(
+            f"{name}: {count} of {len(together)} rows hold a category not seen in training"
+            for name, count in unseen.items()
+        )
+        return self._decider.many(together, warnings, missing)
