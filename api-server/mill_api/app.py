@@ -20,6 +20,7 @@ from mill_kit.store.open import open_store
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from starlette.responses import Response
 
 from mill_api.access.endpoints import routers as access_routers
@@ -28,10 +29,12 @@ from mill_api.access.publisher import NoPublisher, Publisher
 from mill_api.access.tokens import TokenSigner
 from mill_api.cache import check_cache, open_cache
 from mill_api.db import Database
-from mill_api.db.away import AWAY
+from mill_api.db.away import AWAY, is_unstorable_text
 from mill_api.db.schema import require_current_schema
 from mill_api.edge import BodyLimit, Unforeseen
-from mill_api.errors import Unavailable
+from mill_api.errors import Invalid, Unavailable
+from mill_api.projects.contents import ProjectContents
+from mill_api.projects.endpoints import router as projects_router
 from mill_api.settings import Environment, Settings
 from mill_api.storage.identity import require_same_store
 
@@ -55,11 +58,12 @@ class Parts:
     tokens: TokenSigner
     passwords: Passwords
     publisher: Publisher
+    project_contents: tuple[ProjectContents, ...]
 
 
 def routers() -> list[APIRouter]:
     """Every domain's routes, lowest domain first."""
-    return [*access_routers]
+    return [*access_routers, projects_router]
 
 
 def openapi_document() -> dict[str, Any]:
@@ -99,6 +103,7 @@ def _surround(app: FastAPI, metrics: RequestMetrics) -> None:
     install(app, RequestValidationError)
     for error in AWAY:
         app.add_exception_handler(error, _on_database_away)
+    app.add_exception_handler(DBAPIError, _on_unstorable_text)
     app.add_middleware(Unforeseen)
     app.add_middleware(BodyLimit)
     app.add_middleware(MetricsMiddleware, metrics=metrics)
@@ -130,6 +135,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Parts:
         tokens=TokenSigner.load(settings.tokens.private_key_file, settings.tokens.access_seconds),
         passwords=passwords,
         publisher=NoPublisher(),
+        project_contents=(),
     )
 
 
@@ -159,3 +165,10 @@ async def _on_database_away(request: Request, error: Exception) -> Response:
     get_logger().error("database_away", error=repr(error))
     problem = Unavailable("The database does not answer; try again in a moment", headers={"Retry-After": "2"})
     return problem_response(problem, request.url.path)
+
+
+async def _on_unstorable_text(request: Request, error: Exception) -> Response:
+    """A NUL character got past the schemas (a path, a form); any other refusal of the database is our own mistake."""
+    if not is_unstorable_text(error):
+        raise error
+    return problem_response(Invalid("The request contains a NUL character"), request.url.path)

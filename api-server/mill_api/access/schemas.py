@@ -10,9 +10,9 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from mill_api.access.principal import Principal
 from mill_api.access.tables import MembershipRow, UserRow, WorkspaceRow
+from mill_api.texts import Name, one_line
 
 _ADDRESS = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Body(BaseModel):
@@ -25,24 +25,14 @@ class View(BaseModel):
 
 def _address(value: str) -> str:
     """A self-hosted platform has addresses that no public rule allows (`ada@lab.local`), so the form is checked, no more."""
-    if not _ADDRESS.fullmatch(value) or _CONTROL.search(value):
+    if not _ADDRESS.fullmatch(value):
         raise ValueError("not an e-mail address")
-    return value.lower()
-
-
-def plain_text(value: str) -> str:
-    """No control characters: names are shown in tables, logs and file names."""
-    if _CONTROL.search(value):
-        raise ValueError("control characters are not allowed")
-    return value
+    return one_line(value).lower()
 
 
 Email = Annotated[str, AfterValidator(_address)]
 Username = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{2,63}$")]
-PersonName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(plain_text)]
-Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(plain_text)
-]
+PersonName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(one_line)]
 Password = Annotated[SecretStr, Field(min_length=8, max_length=1024)]
 
 

@@ -1,7 +1,7 @@
-"""Which exceptions mean that PostgreSQL is away or overloaded: the request may be sent again. Read by `app.py`."""
+"""What PostgreSQL's exceptions mean for a request: away or overloaded (send it again), or text it cannot store. Read by `app.py`."""
 
 import asyncpg
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 AWAY: tuple[type[Exception], ...] = (
@@ -17,3 +17,7 @@ AWAY: tuple[type[Exception], ...] = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
 )
+
+
+def is_unstorable_text(error: Exception) -> bool:
+    return isinstance(error, DBAPIError) and isinstance(error.driver_exception, asyncpg.CharacterNotInRepertoireError)

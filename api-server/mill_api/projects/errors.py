@@ -1,0 +1,18 @@
+"""What projects refuse, and why."""
+
+from mill_api.errors import Conflict, NotFound
+
+
+class ProjectNotFound(NotFound):
+    slug = "project-not-found"
+    title = "No such project"
+
+
+class ProjectNameTaken(Conflict):
+    slug = "project-name-taken"
+    title = "The workspace has a project of this name"
+
+
+class ProjectArchived(Conflict):
+    slug = "project-archived"
+    title = "The project is archived"

@@ -1,0 +1,92 @@
+"""The rules of projects. `require_open_project` is what domains above ask before they put something into one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from mill_contracts.ids import ProjectId
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from mill_api.access.audit import audit
+from mill_api.access.principal import Principal
+from mill_api.db import UnitOfWork
+from mill_api.projects.contents import ProjectContents, count_contents
+from mill_api.projects.errors import ProjectArchived, ProjectNameTaken, ProjectNotFound
+from mill_api.projects.repository import ProjectRepository
+from mill_api.projects.schemas import ProjectChange, ProjectDraft
+from mill_api.projects.tables import ProjectRow
+
+
+@dataclass(frozen=True)
+class ProjectService:
+    work: UnitOfWork
+    who: Principal
+    contents: Sequence[ProjectContents]
+
+    async def create(self, draft: ProjectDraft) -> ProjectRow:
+        row = ProjectRow(tenant_id=self.who.workspace_id, created_by=self.who.user_id, **draft.model_dump())
+        self.work.session.add(row)
+        await self._flush(row.name)
+        audit(self.work, self.who, "project.created", "project", row.id, name=row.name)
+        return row
+
+    async def change(self, project: UUID, wanted: ProjectChange) -> ProjectRow:
+        row = await self._locked(project)
+        changes = wanted.model_dump(exclude_unset=True, exclude_none=True)
+        for field, value in changes.items():
+            setattr(row, field, value)
+        await self._flush(row.name)
+        audit(self.work, self.who, "project.changed", "project", row.id, fields=sorted(changes))
+        return row
+
+    async def archive(self, project: UUID, *, archived: bool) -> ProjectRow:
+        """An archived project is still there to read; nothing new comes into it. Doing it twice changes nothing."""
+        row = await self._locked(project)
+        if archived != (row.archived_at is not None):
+            row.archived_at = datetime.now(UTC) if archived else None
+            await self.work.session.flush()
+            audit(self.work, self.who, "project.archived" if archived else "project.unarchived", "project", row.id)
+        return row
+
+    async def delete(self, project: UUID) -> tuple[ProjectRow, dict[str, int]]:
+        """Delete it with all it holds; returns what that was."""
+        row = await self._locked(project)
+        gone = await count_contents(self.contents, self.work.session, ProjectId(row.id))
+        for part in self.contents:
+            await part.delete(self.work, self.who, ProjectId(row.id))
+        row.deleted_at = datetime.now(UTC)
+        await self.work.session.flush()
+        audit(self.work, self.who, "project.deleted", "project", row.id, name=row.name, contents=gone)
+        return row, gone
+
+    async def _locked(self, project: UUID) -> ProjectRow:
+        row = await ProjectRepository(self.work.session).get_to_change(ProjectId(project))
+        if row is None:
+            raise ProjectNotFound
+        return row
+
+    async def _flush(self, name: str) -> None:
+        try:
+            await self.work.session.flush()
+        except IntegrityError:
+            raise ProjectNameTaken(f"There is a project named {name!r} already; choose another name") from None
+
+
+async def get_project(session: AsyncSession, project: UUID) -> ProjectRow:
+    """Raises `ProjectNotFound` for one that is deleted or of another workspace."""
+    row = await ProjectRepository(session).get(ProjectId(project))
+    if row is None:
+        raise ProjectNotFound
+    return row
+
+
+async def require_open_project(session: AsyncSession, project: UUID) -> ProjectRow:
+    """The project, held until the transaction ends. Raises `ProjectNotFound`, and `ProjectArchived` for an archived one."""
+    row = await ProjectRepository(session).get_to_fill(ProjectId(project))
+    if row is None:
+        raise ProjectNotFound
+    if row.archived_at is not None:
+        raise ProjectArchived(f"Unarchive {row.name!r} first")
+    return row

@@ -1,0 +1,57 @@
+"""Text that people type, as request schemas take it: names, tags, free JSON. Used by the `schemas.py` of every domain.
+
+Slashes, quotes and emoji are welcome; what no database or terminal can show (control characters, lone surrogates) is refused.
+"""
+
+import json
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, StringConstraints
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROL_IN_PROSE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+CONFIG_BYTES = 64 * 2**10
+MOST_TAGS = 50
+
+
+def one_line(value: str) -> str:
+    if _CONTROL.search(value):
+        raise ValueError("control characters and line breaks are not allowed")
+    return value
+
+
+def prose(value: str) -> str:
+    if _CONTROL_IN_PROSE.search(value):
+        raise ValueError("control characters are not allowed")
+    return value
+
+
+def storable_json(value: dict[str, Any]) -> dict[str, Any]:
+    """At most 64 KiB as UTF-8; finite numbers; no NUL, which PostgreSQL cannot store."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        size = len(text.encode())
+    except (ValueError, RecursionError):
+        raise ValueError("not storable: use finite numbers, valid Unicode and moderate nesting") from None
+    if "\\u0000" in text:
+        raise ValueError("not storable: it contains a NUL character")
+    if size > CONFIG_BYTES:
+        raise ValueError(f"{size} bytes; at most {CONFIG_BYTES} are kept")
+    return value
+
+
+def distinct_tags(tags: list[str]) -> list[str]:
+    """In the order given, each once."""
+    distinct = list(dict.fromkeys(tags))
+    if len(distinct) > MOST_TAGS:
+        raise ValueError(f"at most {MOST_TAGS} tags")
+    return distinct
+
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(one_line)]
+Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(one_line)]
+Tags = Annotated[list[Tag], AfterValidator(distinct_tags)]
+Description = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(prose)]
+Search = Annotated[str, StringConstraints(max_length=200), AfterValidator(one_line)]
+FreeJson = Annotated[dict[str, Any], AfterValidator(storable_json)]
