@@ -1,0 +1,186 @@
+"""The composition root: the one place that knows all parts of the data plane."""
+
+import asyncio
+import gc
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from mill_kit import signing
+from mill_kit.http.health import Check, Health
+from mill_kit.store import ObjectStore
+from mill_kit.store.open import open_store
+
+from mill_serving.access import Access
+from mill_serving.admission import Lane
+from mill_serving.answers import AnswerCache
+from mill_serving.doors.documents import create_documents
+from mill_serving.doors.front import Front
+from mill_serving.doors.http import RequestIds
+from mill_serving.doors.operations import metrics_route
+from mill_serving.doors.predict import Limits, PredictDoors
+from mill_serving.engine import Engine
+from mill_serving.metrics import EngineCollector
+from mill_serving.packages import LoadedModel, PackageFolder, StoreHandle
+from mill_serving.registry import Registry
+from mill_serving.settings import ServingSettings, Settings, StoreSettings
+from mill_serving.shared import find_shared
+from mill_serving.snapshot.keeper import SnapshotKeeper
+from mill_serving.snapshot.line import RedisLine
+from mill_serving.snapshot.rollout import Reporter, Rollout
+from mill_serving.snapshot.sources import RedisSource, StoreSource
+from mill_serving.statistics import Statistics
+
+VERSION = version("mill-serving")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything the running service consists of; tests look into it."""
+
+    settings: Settings
+    engine: Engine
+    health: Health
+    front: Front
+    documents: FastAPI
+    store_source: StoreSource
+    line: RedisLine | None
+    redis_source: RedisSource | None
+    reporter: Reporter | None
+
+    def tasks(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        found: list[Callable[[], Coroutine[Any, Any, None]]] = [self.engine.rollout.run]
+        if self.settings.store.url:
+            found.append(self.store_source.run)
+        if self.redis_source and self.reporter:
+            found += [self.redis_source.run, self.reporter.run]
+        return found
+
+
+def create_app(settings: Settings) -> Parts:
+    """Builds without starting: `parts.front` is the ASGI app, its lifespan starts the sources and the rollout."""
+    serving = settings.serving
+    packages = _private_folder(serving.cache_dir / "packages")
+    store = StoreHandle(_opener(settings.store))
+    keeper = SnapshotKeeper(serving.cache_dir / "snapshot.json", _publishers(settings), serving.snapshot_max_age_hours)
+    folder = PackageFolder(packages, store)
+    registry = Registry[LoadedModel](folder.load, serving.cache_bytes)
+    rollout = Rollout(keeper, registry, folder, find_shared(serving.shared_models_dir), serving.retry_seconds)
+    keeper.on_change = rollout.refresh
+    engine = _engine(settings, rollout)
+    line = RedisLine(settings.cache.url.get_secret_value()) if settings.cache.url else None
+    source = StoreSource(store, keeper, settings.store.poll_seconds)
+    listener = RedisSource(line, keeper) if line else None
+    health = _health(engine, source if settings.store.url else None, listener)
+    documents = create_documents(VERSION)
+    parts = Parts(
+        settings=settings,
+        engine=engine,
+        health=health,
+        front=_front(engine, documents, serving),
+        documents=documents,
+        store_source=source,
+        line=line,
+        redis_source=listener,
+        reporter=_reporter(line, rollout, settings) if line else None,
+    )
+    documents.state.engine = engine
+    documents.router.lifespan_context = _lifespan(parts)
+    documents.router.routes += [*health.routes(), metrics_route(EngineCollector(engine))]
+    return parts
+
+
+def _engine(settings: Settings, rollout: Rollout) -> Engine:
+    serving = settings.serving
+    token_file = settings.tokens.public_key_file
+    return Engine(
+        rollout=rollout,
+        keeper=rollout.keeper,
+        access=Access(rollout.keeper, signing.load_public_key(token_file) if token_file else None),
+        registry=rollout.registry,
+        lane=Lane(serving.threads, serving.waiting_blocks),
+        answers=AnswerCache(serving.cached_predictions),
+        statistics=Statistics(),
+        inline_microseconds=serving.inline_microseconds,
+    )
+
+
+def _front(engine: Engine, documents: FastAPI, serving: ServingSettings) -> Front:
+    limits = Limits(serving.max_body_bytes, serving.max_batch_rows)
+    doors = PredictDoors(engine, engine.statistics, RequestIds(), limits)
+    return Front(doors, documents, engine.statistics)
+
+
+def _publishers(settings: Settings) -> dict[str, Any]:
+    """Only the public key of our own configuration is believed; without one, no snapshot is."""
+    path = settings.publish.public_key_file
+    if path is None:
+        return {}
+    key = signing.load_public_key(path)
+    return {signing.key_id(key): key}
+
+
+def _opener(store: StoreSettings) -> Callable[[], ObjectStore] | None:
+    url = store.url
+    if url is None:
+        return None
+    access = store.access_key.get_secret_value() if store.access_key else None
+    secret = store.secret_key.get_secret_value() if store.secret_key else None
+    return lambda: open_store(url, access, secret)
+
+
+def _reporter(line: RedisLine, rollout: Rollout, settings: Settings) -> Reporter:
+    cache, serving = settings.cache, settings.serving
+    return Reporter(line, rollout, serving.replica, serving.address, cache.report_seconds, cache.report_ttl_seconds)
+
+
+def _health(engine: Engine, source: StoreSource | None, listener: RedisSource | None) -> Health:
+    """Ready means: something can be served. The sources being away is shown, and no reason to take a replica out."""
+
+    async def can_serve() -> None:
+        if not engine.rollout.shared:
+            engine.keeper.check()
+
+    async def snapshot_is_fresh() -> None:
+        engine.keeper.check()
+
+    optional: dict[str, Check] = {"snapshot": snapshot_is_fresh}
+    if source is not None:
+        optional["object_store"] = source.check
+    if listener is not None:
+        optional["redis"] = listener.check
+    return Health("ml-service", VERSION, required={"models": can_serve}, optional=optional)
+
+
+def _lifespan(parts: Parts) -> Any:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+        engine = parts.engine
+        await asyncio.to_thread(engine.keeper.restore)
+        engine.rollout.refresh()
+        gc.collect()
+        gc.freeze()
+        tasks = [asyncio.create_task(run()) for run in parts.tasks()]
+        parts.health.started = True
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if parts.reporter and parts.line:
+                await parts.reporter.withdraw()
+                await parts.line.close()
+            await engine.registry.close()
+            engine.lane.close()
+
+    return lifespan
+
+
+def _private_folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path

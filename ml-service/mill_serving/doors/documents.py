@@ -1,0 +1,206 @@
+"""The FastAPI app: documentation, the list of models, statistics, health. Nothing on it is hot; it describes the hot doors too."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+from urllib.parse import unquote
+
+import msgspec
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from mill_kit.http.problems import install
+from mill_kit.http.request_id import RequestIdMiddleware
+
+from mill_serving.doors import wire
+from mill_serving.doors.http import RequestIds, read_head
+from mill_serving.doors.json_schema import row_schema
+from mill_serving.doors.predict import BATCH, ONE
+from mill_serving.doors.schemas import GlobalStatistics, Latency, ModelInfo, ModelList, ModelStatistics, Stats
+from mill_serving.engine import Engine
+from mill_serving.statistics import ModelCounters
+from mill_serving.targets import Target
+
+_PROBLEM = {
+    "type": "object",
+    "title": "Problem",
+    "description": "RFC 9457",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "request_id": {"type": "string"},
+        "errors": {"type": "array", "items": {"type": "object"}},
+    },
+}
+_REFUSALS = {
+    "401": "credentials missing or refused",
+    "403": "the key lacks the scope 'predict'",
+    "404": "no such model for this caller",
+    "413": "too many bytes or rows",
+    "422": "malformed JSON, or a row that does not fit the signature",
+    "503": "overloaded, or the model cannot be loaded now; see Retry-After",
+}
+
+router = APIRouter()
+
+
+def engine_of(request: Request) -> Engine:
+    return request.app.state.engine
+
+
+def secret_of(request: Request) -> str | None:
+    return read_head(request.scope, RequestIds()).secret
+
+
+TheEngine = Annotated[Engine, Depends(engine_of)]
+Secret = Annotated[str | None, Depends(secret_of)]
+
+
+@router.get("/models", tags=["models"])
+async def list_models(engine: TheEngine, secret: Secret) -> ModelList:
+    """The models you may call: the public ones, and with an API key or access token those of its workspace."""
+    found = [_info(engine, target) for target in engine.visible(secret)]
+    return ModelList(models=found, total=len(found))
+
+
+@router.get("/models/{model:path}/schema", tags=["models"])
+async def model_schema(model: str, engine: TheEngine, secret: Secret) -> dict[str, Any]:
+    """JSON Schema (2020-12) of one row of `input_data`."""
+    target = engine.find(unquote(model), secret)
+    return row_schema(target.name, (await engine.load(target)).package.signature)
+
+
+@router.get("/models/{model:path}", tags=["models"])
+async def show_model(model: str, engine: TheEngine, secret: Secret) -> ModelInfo:
+    """One model by id, name or name@version, with its signature."""
+    target = engine.find(unquote(model), secret)
+    await engine.load(target)
+    return _info(engine, target)
+
+
+@router.get("/stats", tags=["operations"])
+async def stats(engine: TheEngine, secret: Secret) -> Stats:
+    """Counters since the start of this replica. `models` shows what the caller may see."""
+    return Stats(totals=_totals(engine), models=_by_model(engine, engine.visible(secret)))
+
+
+def create_documents(version: str) -> FastAPI:
+    """Without an engine it can still describe itself: `python -m mill_serving openapi` needs no settings."""
+    app = FastAPI(
+        title="Modelmill data plane",
+        version=version,
+        description="Predictions of deployed models. Keys: `X-API-Key`, or `Authorization: Bearer`.",
+        redoc_url=None,
+    )
+    app.include_router(router)
+    app.add_middleware(RequestIdMiddleware)
+    install(app, RequestValidationError)
+    app.openapi = _with_hot_routes(app.openapi)
+    return app
+
+
+def _info(engine: Engine, target: Target) -> ModelInfo:
+    return ModelInfo(
+        model_id=target.model_id,
+        model_version_id=target.version_id,
+        name=target.name,
+        version=target.version,
+        public=target.public,
+        loaded=engine.registry.holds(target),
+        size_bytes=target.size,
+        signature=engine.signature(target),
+    )
+
+
+def _totals(engine: Engine) -> GlobalStatistics:
+    statistics, registry, answers = engine.statistics, engine.registry, engine.answers
+    counted = statistics.models.values()
+    total = sum(counters.requests for counters in counted)
+    success = sum(counters.success for counters in counted)
+    return GlobalStatistics(
+        uptime_seconds=round(statistics.uptime_seconds, 3),
+        total_requests=total,
+        successful_requests=success,
+        success_rate=_share(success, total),
+        throughput=round(total / max(statistics.uptime_seconds, 1e-3), 3),
+        requests_per_second=round(sum(counters.recent_per_second() for counters in counted), 3),
+        active_requests=statistics.active,
+        cache_hit_rate=_share(registry.counts.hits, registry.counts.hits + registry.counts.misses),
+        prediction_cache_hit_rate=_share(answers.hits, answers.hits + answers.misses),
+        loaded_models=len(registry),
+        cache_bytes=registry.bytes,
+        cache_budget_bytes=registry.budget,
+        snapshot_number=engine.keeper.number,
+    )
+
+
+def _by_model(engine: Engine, targets: list[Target]) -> dict[str, ModelStatistics]:
+    found: dict[str, ModelStatistics] = {}
+    seen: set[str] = set()
+    for target in targets:
+        counters = engine.statistics.models.get(target.label)
+        if counters is None or target.label in seen:
+            continue
+        seen.add(target.label)
+        found[target.model_id if target.name in found else target.name] = _one_model(target, counters)
+    return found
+
+
+def _one_model(target: Target, counters: ModelCounters) -> ModelStatistics:
+    return ModelStatistics(
+        model_id=target.model_id,
+        name=target.name,
+        requests=counters.requests,
+        rows=counters.rows,
+        success_rate=_share(counters.success, counters.requests),
+        requests_per_second=counters.recent_per_second(),
+        cached=counters.cached,
+        latency_ms=Latency(**counters.quantiles_ms()),
+    )
+
+
+def _share(part: int, whole: int) -> float:
+    return round(part / whole, 6) if whole else 0.0
+
+
+def _with_hot_routes(describe: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+    """The hot doors are not FastAPI's: their paths and bodies are added to its document."""
+
+    def openapi() -> dict[str, Any]:
+        document = describe()
+        _, components = msgspec.json.schema_components(
+            [wire.PredictRequest, wire.PredictAnswer, wire.BatchRequest, wire.BatchAnswer],
+            ref_template="#/components/schemas/{name}",
+        )
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.update(components, Problem=_PROBLEM)
+        document["components"]["securitySchemes"] = {
+            "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            "Bearer": {"type": "http", "scheme": "bearer"},
+        }
+        document["paths"][ONE] = {"post": _hot("predict", "Predict one row", "PredictRequest", "PredictAnswer")}
+        document["paths"][BATCH] = {"post": _hot("predict_batch", "Predict rows", "BatchRequest", "BatchAnswer")}
+        return document
+
+    return openapi
+
+
+def _hot(operation: str, summary: str, request: str, answer: str) -> dict[str, Any]:
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    refusals = {status: {"description": text, "content": problem} for status, text in _REFUSALS.items()}
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "tags": ["predictions"],
+        "description": "`model` is an id, a name or name@version, percent-encoded. Public models need no key.",
+        "security": [{}, {"ApiKey": []}, {"Bearer": []}],
+        "parameters": [{"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}],
+        "requestBody": {"required": True, "content": _json(request)},
+        "responses": {"200": {"description": "The prediction", "content": _json(answer)}, **refusals},
+    }
+
+
+def _json(schema: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}

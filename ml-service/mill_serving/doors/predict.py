@@ -1,0 +1,158 @@
+"""The two hot doors: `POST /predict/{model}` and `POST /predict/{model}/batch`. Raw ASGI; the front calls them."""
+
+import time
+from dataclasses import dataclass
+
+from mill_kit.logs import get_logger
+from mill_kit.problems import Problem
+from mill_pack import Package, Prediction, Predictions
+from starlette.types import Receive, Scope, Send
+
+from mill_serving.doors import wire
+from mill_serving.doors.http import ClientLeft, Head, RequestIds, answer, answer_problem, read_body, read_head
+from mill_serving.engine import Engine
+from mill_serving.errors import BatchTooLarge, InvalidRequest
+from mill_serving.statistics import Statistics
+from mill_serving.targets import Target
+
+ONE = "/predict/{model}"
+BATCH = "/predict/{model}/batch"
+_CLIENT_CLOSED = 499
+
+
+@dataclass(frozen=True)
+class Limits:
+    body_bytes: int
+    batch_rows: int
+
+
+@dataclass(frozen=True)
+class PredictDoors:
+    engine: Engine
+    statistics: Statistics
+    ids: RequestIds
+    limits: Limits
+
+    async def one(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
+        begun = time.perf_counter()
+        statistics = self.statistics
+        statistics.active += 1
+        head = read_head(scope, self.ids)
+        status = 200
+        try:
+            body = await read_body(receive, head.length, self.limits.body_bytes)
+            target = self.engine.find(name, head.secret)
+            request = wire.read_request(body)
+            prediction, cached = await self.engine.predict(target, request.input_data, use_cache=request.use_cache)
+            shown = request.return_probabilities
+            milliseconds = (time.perf_counter() - begun) * 1e3
+            payload = wire.encode(_answer_one(target, prediction, shown, cached, milliseconds, head))
+            await answer(send, 200, payload, head.request_id)
+        except Exception as error:
+            status = await _refuse(send, scope, head, error)
+        finally:
+            statistics.active -= 1
+            statistics.answered("POST", ONE, status, time.perf_counter() - begun)
+
+    async def batch(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
+        begun = time.perf_counter()
+        statistics = self.statistics
+        statistics.active += 1
+        head = read_head(scope, self.ids)
+        status = 200
+        try:
+            body = await read_body(receive, head.length, self.limits.body_bytes)
+            target = self.engine.find(name, head.secret)
+
+            def work(package: Package) -> tuple[int, bytes]:
+                return self._block(package, body, target, head, begun)
+
+            payload = await self.engine.predict_block(target, work)
+            await answer(send, 200, payload, head.request_id)
+        except Exception as error:
+            status = await _refuse(send, scope, head, error)
+        finally:
+            statistics.active -= 1
+            statistics.answered("POST", BATCH, status, time.perf_counter() - begun)
+
+    def _block(self, package: Package, body: bytes, target: Target, head: Head, begun: float) -> tuple[int, bytes]:
+        """Runs in the lane: parsing and rendering of blocks stay off the event loop as well."""
+        request = wire.read_batch(body)
+        count = len(request.inputs)
+        if count == 0:
+            raise InvalidRequest(
+                "there are no rows", errors=[{"pointer": "/inputs", "detail": "must hold at least one row"}]
+            )
+        if count > self.limits.batch_rows:
+            raise BatchTooLarge(count, self.limits.batch_rows)
+        found = package.predict_rows(request.inputs)
+        rows = _rows(found, request.return_probabilities)
+        milliseconds = (time.perf_counter() - begun) * 1e3
+        return count, wire.encode(_answer_batch(target, found, rows, milliseconds, head))
+
+
+def _answer_one(
+    target: Target, prediction: Prediction, shown: bool, cached: bool, milliseconds: float, head: Head
+) -> wire.PredictAnswer:
+    return wire.PredictAnswer(
+        target.model_id,
+        prediction.value,
+        prediction.confidence,
+        prediction.probabilities if shown else None,
+        round(milliseconds, 4),
+        wire.now(),
+        wire.PredictMetadata(
+            target.name,
+            target.version,
+            target.version_id,
+            prediction.low_confidence,
+            prediction.warnings,
+            cached,
+            head.request_id.decode(),
+        ),
+    )
+
+
+def _answer_batch(
+    target: Target, found: Predictions, rows: list[wire.RowAnswer], milliseconds: float, head: Head
+) -> wire.BatchAnswer:
+    return wire.BatchAnswer(
+        target.model_id,
+        rows,
+        len(rows),
+        round(milliseconds, 4),
+        round(milliseconds / len(rows), 6),
+        wire.now(),
+        wire.BatchMetadata(
+            target.name,
+            target.version,
+            target.version_id,
+            sum(row.low_confidence for row in rows),
+            found.warnings,
+            head.request_id.decode(),
+        ),
+    )
+
+
+def _rows(found: Predictions, shown: bool) -> list[wire.RowAnswer]:
+    values: list[str] | list[float] = found.values if isinstance(found.values, list) else found.values.tolist()
+    low: list[bool] = found.low_confidence.tolist()
+    if found.confidence is None or found.probabilities is None:
+        return [wire.RowAnswer(value, None, None, mark) for value, mark in zip(values, low, strict=True)]
+    confidence: list[float] = found.confidence.tolist()
+    if not shown:
+        return [wire.RowAnswer(*row[:2], None, row[2]) for row in zip(values, confidence, low, strict=True)]
+    tables = (dict(zip(found.labels, row, strict=True)) for row in found.probabilities.tolist())
+    return list(map(wire.RowAnswer, values, confidence, tables, low))
+
+
+async def _refuse(send: Send, scope: Scope, head: Head, error: Exception) -> int:
+    if isinstance(error, ClientLeft):
+        return _CLIENT_CLOSED
+    if not isinstance(error, Problem):
+        get_logger().error("unhandled_error", path=scope["path"], request_id=head.request_id.decode(), exc_info=error)
+        error = Problem("Something went wrong on our side; the request id finds it in the logs.")
+    elif error.status >= 500:
+        get_logger().warning("problem", slug=error.slug, detail=error.detail, request_id=head.request_id.decode())
+    await answer_problem(send, error, scope["path"], head.request_id)
+    return error.status

@@ -1,0 +1,128 @@
+"""The data plane itself: find the model, check the caller, load, predict, count. It knows no HTTP; every door is thin over it."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from mill_kit.problems import Problem, Unavailable
+from mill_pack import Package, Prediction, Signature
+
+from mill_serving.access import Access
+from mill_serving.admission import Lane
+from mill_serving.answers import AnswerCache
+from mill_serving.packages import LoadedModel
+from mill_serving.registry import Registry
+from mill_serving.snapshot.keeper import SnapshotKeeper
+from mill_serving.snapshot.rollout import Rollout
+from mill_serving.statistics import Statistics
+from mill_serving.targets import Principal, Target
+
+_CACHE_PAYS_MICROSECONDS = 20.0
+_SERVER_ERROR = 500
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Used on the event loop. Rows cheaper than `inline_microseconds` are predicted there, all else in the lane."""
+
+    rollout: Rollout
+    keeper: SnapshotKeeper
+    access: Access
+    registry: Registry[LoadedModel]
+    lane: Lane
+    answers: AnswerCache
+    statistics: Statistics
+    inline_microseconds: float
+
+    def find(self, name: str, secret: str | None) -> Target:
+        """The model as this caller sees it. Shared models need no credentials, and no snapshot."""
+        catalogue = self.rollout.catalogue
+        target = catalogue.public.get(name)
+        if target is not None and target.is_shared and secret is None:
+            return target
+        caller = self._caller(secret, fallback=target)
+        target = catalogue.find(name, caller)
+        if not target.is_shared:
+            self.keeper.check()
+        return target
+
+    def identify(self, secret: str | None) -> Principal | None:
+        return None if secret is None else self.access.identify(secret)
+
+    def visible(self, secret: str | None) -> list[Target]:
+        return self.rollout.catalogue.visible(self.identify(secret))
+
+    def signature(self, target: Target) -> Signature | None:
+        """Known once the package was opened on this replica."""
+        return self.rollout.folder.signatures.get(target.sha256)
+
+    async def load(self, target: Target) -> LoadedModel:
+        """Raises `ModelUnavailable`."""
+        return self.registry.peek(target) or await self.registry.get(target)
+
+    async def predict(self, target: Target, row: Mapping[str, object], *, use_cache: bool) -> tuple[Prediction, bool]:
+        """The prediction, and whether it was answered from the cache. Raises what the package says of a wrong row."""
+        begun = time.perf_counter()
+        counters = self.statistics.of(target)
+        try:
+            loaded = self.registry.peek(target) or await self.registry.get(target)
+            if use_cache and loaded.row_microseconds >= _CACHE_PAYS_MICROSECONDS:
+                prediction, cached = await self._remembered(target, loaded, row)
+                counters.cached += cached
+            else:
+                prediction, cached = await self._one(loaded, row), False
+        except Problem as problem:
+            counters.refuse(problem.status)
+            raise
+        except Exception:
+            counters.refuse(_SERVER_ERROR)
+            raise
+        counters.succeed(begun, 1)
+        return prediction, cached
+
+    async def predict_block(self, target: Target, work: Callable[[Package], tuple[int, T]]) -> T:
+        """Run `work` (it reads rows, predicts, renders and returns how many) in the lane. Raises `Overloaded` when it is full."""
+        begun = time.perf_counter()
+        counters = self.statistics.of(target)
+        try:
+            loaded = await self.load(target)
+            rows, result = await self.lane.run(lambda: work(loaded.package))
+        except Problem as problem:
+            counters.refuse(problem.status)
+            raise
+        except Exception:
+            counters.refuse(_SERVER_ERROR)
+            raise
+        counters.succeed(begun, rows)
+        return result
+
+    def _caller(self, secret: str | None, fallback: Target | None) -> Principal | None:
+        """Where keys cannot be checked for want of a snapshot, a shared model still answers as to anybody."""
+        if secret is None:
+            return None
+        try:
+            return self.access.identify(secret)
+        except Unavailable:
+            if fallback is not None and fallback.is_shared:
+                return None
+            raise
+
+    async def _one(self, loaded: LoadedModel, row: Mapping[str, object]) -> Prediction:
+        if loaded.row_microseconds <= self.inline_microseconds:
+            return loaded.package.predict_one(row)
+        return await self.lane.run(lambda: loaded.package.predict_one(row))
+
+    async def _remembered(
+        self, target: Target, loaded: LoadedModel, row: Mapping[str, object]
+    ) -> tuple[Prediction, bool]:
+        key = self.answers.key(target.sha256, row)
+        known = self.answers.get(key) if key is not None else None
+        if known is not None:
+            return known, True
+        prediction = await self._one(loaded, row)
+        if key is not None:
+            self.answers.put(key, prediction)
+        return prediction, False

@@ -1,0 +1,113 @@
+"""Every refusal of the data plane. The doors render them; the engine only raises them."""
+
+from mill_kit.problems import Forbidden, Invalid, NotFound, Problem, TooLarge, Unauthenticated, Unavailable
+
+
+class ModelNotFound(NotFound):
+    """Unknown, or not for this caller: the two look alike."""
+
+    slug = "model-not-found"
+    title = "No such model"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no model {name[:200]!r} is deployed in your workspace; GET /models lists what you may call")
+
+
+class CredentialsMissing(Unauthenticated):
+    slug = "credentials-missing"
+    title = "An API key or access token is needed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no public model has this name; models of a workspace need an API key (X-API-Key) or an access token (Bearer)",
+            headers={"www-authenticate": "Bearer"},
+        )
+
+
+class CredentialsRefused(Unauthenticated):
+    slug = "credentials-refused"
+    title = "The API key or access token is not valid"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why, headers={"www-authenticate": 'Bearer error="invalid_token"'})
+
+
+class MayNotPredict(Forbidden):
+    slug = "scope-missing"
+    title = "This key may not predict"
+
+    def __init__(self) -> None:
+        super().__init__("this API key lacks the scope 'predict'; make a key that has it")
+
+
+class InvalidRequest(Invalid):
+    slug = "invalid-request"
+    title = "The request body is not valid"
+
+
+class BodyTooLarge(TooLarge):
+    slug = "body-too-large"
+    title = "The request body is too large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"a body may hold {limit:,} bytes; send fewer rows at a time, or start a batch prediction job")
+
+
+class BatchTooLarge(TooLarge):
+    slug = "batch-too-large"
+    title = "Too many rows in one request"
+
+    def __init__(self, rows: int, limit: int) -> None:
+        super().__init__(f"{rows:,} rows; one request may hold {limit:,}: split it, or start a batch prediction job")
+
+
+class Overloaded(Unavailable):
+    slug = "overloaded"
+    title = "Too many predictions at once"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "as many block predictions run and wait as are allowed; retry soon", headers={"retry-after": "1"}
+        )
+
+
+class Draining(Unavailable):
+    slug = "draining"
+    title = "This replica is stopping"
+
+
+class SnapshotTooOld(Unavailable):
+    slug = "snapshot-too-old"
+    title = "The routing snapshot is too old"
+
+    def __init__(self, hours: float) -> None:
+        super().__init__(
+            f"neither the object store nor Redis has confirmed the routes for {hours:g} hours; workspace models are refused "
+            "until one of them answers (public demo models still work)",
+            headers={"retry-after": "5"},
+        )
+
+
+class NoSnapshot(Unavailable):
+    slug = "no-snapshot"
+    title = "No routing snapshot has been received yet"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "credentials cannot be checked until the first routing snapshot arrives", headers={"retry-after": "2"}
+        )
+
+
+class ModelUnavailable(Unavailable):
+    """The package cannot be fetched or opened now; the next call tries again."""
+
+    slug = "model-unavailable"
+    title = "The model cannot be loaded right now"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the model's package cannot be loaded: {why}", headers={"retry-after": "2"})
+
+
+class InvalidSnapshot(Problem):
+    slug = "invalid-snapshot"
+    title = "The routing snapshot is not valid"

@@ -1,0 +1,105 @@
+"""From a target to an open model: fetched into a private folder, its sha256 checked, opened, golden rows replayed, its cost measured.
+
+The registry calls `PackageFolder.load` in its threads. All numbers of a package are checked before it answers anybody.
+"""
+
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mill_kit.logs import get_logger
+from mill_kit.problems import Problem
+from mill_kit.store import CorruptObject, ObjectStore, StoreUnavailable
+from mill_pack import Package, Signature, open_package
+
+from mill_serving.errors import ModelUnavailable
+from mill_serving.files import sha256_of
+from mill_serving.targets import Target
+
+_COST_ROUNDS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """An open package and what one row of it costs, in µs, measured on its own golden rows."""
+
+    package: Package
+    nbytes: int
+    row_microseconds: float
+
+
+@dataclass
+class StoreHandle:
+    """The object store, opened when first needed: a replica starts while the store is away."""
+
+    open: Callable[[], ObjectStore] | None
+    _store: ObjectStore | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self) -> ObjectStore:
+        with self._lock:
+            if self._store is None:
+                if self.open is None:
+                    raise StoreUnavailable("no object store is configured (MILL_STORE__URL)")
+                self._store = self.open()
+            return self._store
+
+
+@dataclass(frozen=True)
+class PackageFolder:
+    """`folder` holds the packages of this replica by sha256; shared models are read where they lie.
+
+    `signatures` are remembered of every package opened so far, also after it was evicted.
+    """
+
+    folder: Path
+    store: StoreHandle
+    signatures: dict[str, Signature] = field(default_factory=dict[str, Signature])
+
+    def load(self, target: Target) -> LoadedModel:
+        """Blocks. Raises `ModelUnavailable`, saying why."""
+        try:
+            package = open_package(self._local(target))
+        except Problem as error:
+            get_logger().warning("package_refused", version_id=target.version_id, reason=error.detail)
+            raise ModelUnavailable(error.detail) from error
+        except Exception as error:
+            get_logger().error("package_broke_the_loader", version_id=target.version_id, exc_info=error)
+            raise ModelUnavailable(f"{type(error).__name__} while opening it; the logs say more") from error
+        self.signatures[target.sha256] = package.signature
+        return LoadedModel(package, package.nbytes, _row_microseconds(package))
+
+    def forget_all_but(self, wanted: set[str]) -> None:
+        """Remove the packages no route speaks of any more."""
+        for path in self.folder.glob("*.mill"):
+            if path.stem not in wanted:
+                path.unlink(missing_ok=True)
+
+    def _local(self, target: Target) -> Path:
+        if target.path is not None:
+            if sha256_of(target.path) != target.sha256:
+                raise CorruptObject(f"{target.path.name} changed since this replica started")
+            return target.path
+        path = self.folder / f"{target.sha256}.mill"
+        if path.is_file() and sha256_of(path) == target.sha256:
+            return path
+        path.unlink(missing_ok=True)
+        if target.object_key is None:
+            raise CorruptObject(f"version {target.version_id} has no object key")
+        self.store.get().fetch(target.object_key, path, sha256=target.sha256)
+        return path
+
+
+def _row_microseconds(package: Package) -> float:
+    rows = package.manifest.golden.rows
+    if not rows:
+        return float("inf")
+    times: list[float] = []
+    for number in range(_COST_ROUNDS):
+        begun = time.perf_counter()
+        package.predict_one(rows[number % len(rows)])
+        times.append(time.perf_counter() - begun)
+    return statistics.median(times) * 1e6

@@ -1,0 +1,69 @@
+"""Settings of the data plane, read once from `MILL_…` variables by the entry point and passed down."""
+
+import socket
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class _Concern(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class StoreSettings(_Concern):
+    """`file:///folder` or `s3://host:port/bucket`; without a URL only packages already on disk and shared models are served."""
+
+    url: str | None = None
+    access_key: SecretStr | None = None
+    secret_key: SecretStr | None = None
+    poll_seconds: float = Field(default=3.0, gt=0)
+
+
+class CacheSettings(_Concern):
+    """Redis, for announcements of snapshots and for this replica's reports. Nothing breaks without it; changes take longer."""
+
+    url: SecretStr | None = None
+    report_seconds: float = Field(default=1.0, gt=0)
+    report_ttl_seconds: int = Field(default=10, ge=2)
+
+
+class KeyFile(_Concern):
+    """The control plane's public key (PEM, Ed25519): of access tokens, or of snapshots."""
+
+    public_key_file: Path | None = None
+
+
+class ServingSettings(_Concern):
+    cache_dir: Path = Path(".modelmill/serving")
+    cache_bytes: int = Field(default=2 * 2**30, ge=2**20)
+    shared_models_dir: Path | None = None
+    snapshot_max_age_hours: float = Field(default=24.0, gt=0)
+    replica: str = Field(default_factory=socket.gethostname, min_length=1, max_length=128)
+    address: str = ""
+    inline_microseconds: float = Field(default=200.0, ge=0)
+    threads: int = Field(default=2, ge=1, le=64)
+    waiting_blocks: int = Field(default=64, ge=0)
+    max_body_bytes: int = Field(default=16 * 2**20, ge=1024)
+    max_batch_rows: int = Field(default=10_000, ge=1)
+    cached_predictions: int = Field(default=50_000, ge=0)
+    retry_seconds: float = Field(default=2.0, gt=0)
+    drain_seconds: float = Field(default=1.0, ge=0)
+    stop_seconds: int = Field(default=25, ge=1)
+
+
+class Settings(BaseSettings):
+    """Everything the data plane is told. There is no secret with a default; without keys no snapshot and no token is believed."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MILL_", env_nested_delimiter="__", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    environment: Literal["production", "development", "test"] = "production"
+    log_level: str = "INFO"
+    store: StoreSettings = StoreSettings()
+    cache: CacheSettings = CacheSettings()
+    tokens: KeyFile = KeyFile()
+    publish: KeyFile = KeyFile()
+    serving: ServingSettings = ServingSettings()

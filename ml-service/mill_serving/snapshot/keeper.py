@@ -1,0 +1,112 @@
+"""Holds the snapshot in force. Sources offer what they find; the engine and the rollout read it.
+
+`confirmed_at` is the last moment a source held exactly this snapshot and nothing newer: the age that is limited. It is kept as
+the modification time of the file, so that a restart with everything else down does not make an old snapshot young.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mill_contracts.routing import RoutingSnapshot
+from mill_kit.logs import get_logger
+from mill_kit.problems import Problem
+
+from mill_serving.errors import InvalidSnapshot, NoSnapshot, SnapshotTooOld
+from mill_serving.files import write_private
+from mill_serving.snapshot.document import TrustedKeys, api_key_table, read_snapshot
+from mill_serving.targets import Principal
+
+_TOUCH_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class InForce:
+    snapshot: RoutingSnapshot
+    keys: Mapping[str, Principal]
+
+
+@dataclass
+class SnapshotKeeper:
+    """`on_change` is called on the loop after each new snapshot."""
+
+    path: Path
+    trusted: TrustedKeys
+    max_age_hours: float
+    on_change: Callable[[], None] = lambda: None
+    clock: Callable[[], float] = time.time
+    in_force: InForce | None = None
+    confirmed_at: float = 0.0
+    rejected: int = 0
+    _touched: float = 0.0
+    _adopting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def number(self) -> int:
+        return self.in_force.snapshot.number if self.in_force else 0
+
+    @property
+    def age_seconds(self) -> float:
+        return max(0.0, self.clock() - self.confirmed_at)
+
+    def check(self) -> None:
+        """Raises `NoSnapshot` or `SnapshotTooOld`."""
+        if self.in_force is None:
+            raise NoSnapshot
+        if self.clock() - self.confirmed_at > self.max_age_hours * 3600:
+            raise SnapshotTooOld(self.max_age_hours)
+
+    def restore(self) -> None:
+        """Take up what the last run left on disk; blocks, before serving starts."""
+        try:
+            confirmed = self.path.stat().st_mtime
+            self.in_force = _believed(self.path.read_bytes(), self.trusted)
+        except FileNotFoundError:
+            return
+        except (Problem, OSError) as error:
+            get_logger().warning("snapshot_on_disk_refused", reason=str(error))
+            return
+        self.confirmed_at = min(confirmed, self.clock())
+
+    async def offer(self, data: bytes, source: str, expected: int | None = None) -> bool:
+        """True when it is in force now, whether it was before or not. A lower one, or one nobody signed, changes nothing."""
+        async with self._adopting:
+            try:
+                found = await asyncio.to_thread(_believed, data, self.trusted)
+                if expected is not None and found.snapshot.number != expected:
+                    raise InvalidSnapshot(f"it is number {found.snapshot.number}, published as {expected}")
+            except Problem as error:
+                self.rejected += 1
+                get_logger().warning("snapshot_refused", source=source, reason=error.detail)
+                return False
+            if found.snapshot.number > self.number:
+                await asyncio.to_thread(write_private, self.path, data)
+                self.in_force = found
+                self._confirm(touched=True)
+                get_logger().info("snapshot_adopted", source=source, number=found.snapshot.number)
+                self.on_change()
+                return True
+            if self.in_force is not None and found.snapshot == self.in_force.snapshot:
+                self.confirm()
+                return True
+            return False
+
+    def confirm(self) -> None:
+        """A source holds exactly ours and nothing newer."""
+        self._confirm(touched=False)
+
+    def _confirm(self, *, touched: bool) -> None:
+        self.confirmed_at = self.clock()
+        if touched:
+            self._touched = self.confirmed_at
+        elif self.confirmed_at - self._touched > _TOUCH_SECONDS and self.path.exists():
+            os.utime(self.path, (self.confirmed_at, self.confirmed_at))
+            self._touched = self.confirmed_at
+
+
+def _believed(data: bytes, trusted: TrustedKeys) -> InForce:
+    snapshot = read_snapshot(data, trusted)
+    return InForce(snapshot, api_key_table(snapshot))
