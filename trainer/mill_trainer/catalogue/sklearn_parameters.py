@@ -13,7 +13,7 @@ from mill_contracts.algorithms import Form, Parameter
 from sklearn.utils._param_validation import Hidden, Interval, StrOptions, make_constraint
 
 # Metrics of nearest neighbours that need no extra matrix, no coordinates and no Python function.
-_PLAIN_METRICS = ("canberra", "chebyshev", "cityblock", "cosine", "euclidean", "l1", "l2", "manhattan", "minkowski")
+_PLAIN_METRICS = ("chebyshev", "cityblock", "cosine", "euclidean", "l1", "l2", "manhattan", "minkowski")
 
 
 def sklearn_parameters(estimator: Callable[..., Any], excluded: set[str]) -> dict[str, Parameter]:
