@@ -1,0 +1,164 @@
+"""One look at every byte of a CSV before DuckDB reads it: is it UTF-8 text, and is its structure beyond doubt?
+
+DuckDB's reader quietly accepts some files it should not (a trailing delimiter, a space before a quote, mixed line
+ends), so a file goes straight to it only when this scan proves the structure; any other takes the strict road of
+`csv_strict`, which names the line of what is wrong or writes an unambiguous copy. NumPy does the looking, at about
+the speed of the disk.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mill_trainer.profile.problems import CellTooLarge, NotUtf8, NulByte
+
+CHUNK_BYTES = 2**23
+LONGEST_PLAIN_RECORD = 2**20
+LONGEST_LINE = 2**26
+
+Bytes = NDArray[np.uint8]
+NEWLINE, RETURN, QUOTE = 10, 13, 34
+
+
+@dataclass
+class Structure:
+    """What was counted outside quotes. `plain` stays true while every byte fits an unambiguous CSV."""
+
+    records: int = 0
+    blank: int = 0
+    delimiters: int = 0
+    newlines: int = 0
+    returns: int = 0
+    lone_returns: int = 0
+    longest_record: int = 0
+    quotes: int = 0
+    plain: bool = True
+
+    def is_certain(self, columns: int) -> bool:
+        """Whether DuckDB may read the file as it is; it checks each row for cells missing, the sum finds those too many."""
+        one_line_end = self.lone_returns == 0 and self.returns in (0, self.newlines)
+        quoted_windows = self.quotes > 0 and self.returns > 0
+        blank = self.blank if columns > 1 else 0
+        even = self.delimiters == (self.records - blank) * (columns - 1)
+        short = self.longest_record <= LONGEST_PLAIN_RECORD
+        return self.plain and one_line_end and not quoted_windows and even and short
+
+
+def scan(path: Path, skip: int, delimiter: str) -> Structure:
+    """Read the whole file once. Refuses bytes that are not UTF-8, NUL characters and endless lines."""
+    scanner = _Scanner(ord(delimiter))
+    carry, line = b"", 1
+    with path.open("rb") as file:
+        file.seek(skip)
+        while chunk := file.read(CHUNK_BYTES):
+            end = chunk.rfind(b"\n") + 1
+            block, carry = (carry + chunk[:end], chunk[end:]) if end else (b"", carry + chunk)
+            if len(carry) > LONGEST_LINE:
+                at = line + block.count(b"\n")
+                detail = f"Line {at} is longer than {LONGEST_LINE // 2**20} MiB. Is this a table?"
+                raise CellTooLarge.at(detail, line=at)
+            if block:
+                check_text(block, line)
+                line += scanner.feed(block)
+    if carry:
+        check_text(carry, line)
+        scanner.feed(carry)
+    return scanner.finish()
+
+
+def check_text(block: bytes, line: int) -> None:
+    """Refuse a block of whole lines, the first being `line`, that is not UTF-8 or holds a NUL."""
+    zero = block.find(b"\0")
+    if zero >= 0:
+        at = line + block.count(b"\n", 0, zero)
+        raise NulByte.at(f"Line {at} holds a NUL character. Remove it: the file is damaged or not text.", line=at)
+    if block.isascii():
+        return
+    try:
+        block.decode("utf-8")
+    except UnicodeDecodeError as error:
+        at = line + block.count(b"\n", 0, error.start)
+        start = block.rfind(b"\n", 0, error.start) + 1
+        detail = (
+            f"Line {at}, byte {error.start - start + 1}: the byte 0x{block[error.start]:02x} is not UTF-8. "
+            "The file may be Latin-1 or Windows-1252; save it as UTF-8 and upload it again."
+        )
+        raise NotUtf8.at(detail, line=at) from error
+
+
+class _Scanner:
+    """Feeds on blocks that end with a line end; a quoted cell may span several."""
+
+    def __init__(self, delimiter: int) -> None:
+        self._delimiter = delimiter
+        self._found = Structure()
+        self._inside = False
+        self._open_bytes = 0
+
+    def feed(self, block: bytes) -> int:
+        """Count one block; gives the lines in it."""
+        data: Bytes = np.frombuffer(block, dtype=np.uint8)
+        ends = np.flatnonzero(data == NEWLINE)
+        lines = len(ends)
+        found = self._found
+        if not found.plain:
+            return lines
+        if self._inside or QUOTE in block:
+            outside = self._outside(data)
+            ends = ends[outside[ends]]
+            found.delimiters += int(np.count_nonzero((data == self._delimiter) & outside))
+            returns = np.flatnonzero((data == RETURN) & outside)
+        else:
+            found.delimiters += block.count(self._delimiter)
+            returns = np.flatnonzero(data == RETURN) if RETURN in block else np.empty(0, dtype=np.intp)
+        self._count_returns(data, returns)
+        self._count_records(data, ends)
+        return lines
+
+    def finish(self) -> Structure:
+        if self._open_bytes:
+            self._found.records += 1
+        if self._inside:
+            self._found.plain = False
+        return self._found
+
+    def _outside(self, data: Bytes) -> NDArray[np.bool_]:
+        """Which bytes stand outside quotes; notes when a quote stands where an unambiguous file has none."""
+        is_quote = data == QUOTE
+        places = np.flatnonzero(is_quote)
+        before = np.concatenate(([NEWLINE], data))[places]
+        after = np.concatenate((data, [NEWLINE]))[places + 1]
+        opening = (np.arange(len(places)) + self._inside) % 2 == 0
+        neighbour = np.where(opening, before, after)
+        allowed = np.isin(neighbour, (self._delimiter, NEWLINE, RETURN, QUOTE))
+        self._found.plain = self._found.plain and bool(allowed.all())
+        self._found.quotes += len(places)
+        parity = np.cumsum(is_quote, dtype=np.uint8)
+        outside = (parity & 1) == (1 if self._inside else 0)
+        self._inside = self._inside != (len(places) % 2 == 1)
+        return outside
+
+    def _count_returns(self, data: Bytes, returns: NDArray[np.intp]) -> None:
+        if not len(returns):
+            return
+        followed = np.concatenate((data, [0]))[returns + 1] == NEWLINE
+        paired = int(np.count_nonzero(followed))
+        self._found.returns += paired
+        self._found.lone_returns += len(returns) - paired
+
+    def _count_records(self, data: Bytes, ends: NDArray[np.intp]) -> None:
+        found = self._found
+        if not len(ends):
+            self._open_bytes += len(data)
+            found.longest_record = max(found.longest_record, self._open_bytes)
+            return
+        lengths = np.diff(ends, prepend=-1)
+        lengths[0] += self._open_bytes
+        blank = (lengths == 1) | ((lengths == 2) & (data[ends - 1] == RETURN))
+        found.records += len(ends)
+        found.newlines += len(ends)
+        found.blank += int(np.count_nonzero(blank))
+        found.longest_record = max(found.longest_record, int(lengths.max()))
+        self._open_bytes = len(data) - 1 - int(ends[-1])
