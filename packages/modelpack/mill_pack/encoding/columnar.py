@@ -19,7 +19,7 @@ from mill_pack.signature import DATE_KINDS, FeatureSpec
 Sources = dict[str, FloatArray | Sequence[str | None]]
 """Checked inputs by name: arrays for numbers, sequences for strings."""
 
-_PLAIN = frozenset({int, float})
+_PLAIN = frozenset({int, float, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,8 @@ def _read_column(feature: FeatureSpec, values: list[Any]) -> FloatArray | list[s
         return values
     if feature.kind is ColumnKind.NUMBER and kinds <= _PLAIN:
         numbers = np.array(values, dtype=np.float64)
-        if not np.isfinite(numbers).all():
+        missing = values.count(None) if type(None) in kinds else 0
+        if np.count_nonzero(np.isfinite(numbers)) + missing != len(values):
             raise WrongValue
         return numbers
     read = NUMBER_READERS[feature.kind]

@@ -7,7 +7,7 @@ import numpy as np
 
 from mill_pack.arrays import FloatArray
 from mill_pack.engines.base import Blob, EnginePayload, Shape, Source, refuse, the_file
-from mill_pack.engines.links import probabilities
+from mill_pack.engines.links import probabilities, softmax
 from mill_pack.engines.tensors import pack, unpack
 from mill_pack.errors import InvalidPackage
 
@@ -29,7 +29,14 @@ class LinearEngine:
         return probabilities(scores) if self._is_classifier else scores
 
     def outputs_one(self, vector: FloatArray) -> list[float]:
-        return self.outputs(vector[None, :])[0].tolist()
+        scores = np.vecdot(vector, self._weights) + self._bias
+        if not self._is_classifier:
+            return scores.tolist()
+        if len(scores) > 1:
+            return softmax(scores[None, :])[0].tolist()
+        small = float(np.exp(-np.abs(scores))[0])
+        positive = 1.0 / (1.0 + small) if scores[0] >= 0 else small / (1.0 + small)
+        return [1.0 - positive, positive]
 
 
 def linear_payload(weights: FloatArray, bias: FloatArray) -> EnginePayload:
