@@ -1,0 +1,1 @@
+"""One module per part of the API; `modelmill._client.Client` holds an instance of each."""

@@ -1,0 +1,42 @@
+"""Predictions in real time: straight from an ml-service when the client knows one, else through the api-server."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from modelmill._pages import walk
+from modelmill._transport import Transport, path
+from modelmill._types import Prediction, Predictions, View
+
+Row = Mapping[str, Any]
+
+
+class Predict:
+    def __init__(self, transport: Transport, serving: Transport | None) -> None:
+        self._transport = transport
+        self._serving = serving
+
+    def one(self, model: str, row: Row, *, probabilities: bool = True, use_cache: bool = True) -> Prediction:
+        """Predict one row. `model` is an id, a name or name@version; a missing value is None.
+
+        Raises `InvalidRequest` naming unknown, missing or wrong-typed features.
+        """
+        body = {"input_data": dict(row), "return_probabilities": probabilities, "use_cache": use_cache}
+        if self._serving is not None:
+            return Prediction.of(self._serving.post(_predict(model), body, idempotent=True))
+        return Prediction.of(self._transport.post(path("predictions"), {"model": model, **body}))
+
+    def many(self, model: str, rows: Sequence[Row], *, probabilities: bool = True) -> Predictions:
+        """Predict a few thousand rows at most; whole files are `client.batch`'s."""
+        body = {"inputs": [dict(row) for row in rows], "return_probabilities": probabilities}
+        if self._serving is not None:
+            return Predictions.of(self._serving.post(f"{_predict(model)}/batch", body, idempotent=True))
+        return Predictions.of(self._transport.post(path("predictions", "batch"), {"model": model, **body}))
+
+    def history(self, **filters: Any) -> Iterator[View]:
+        """Predictions made through the api-server, newest first."""
+        return walk(self._transport, path("predictions"), View, **filters)
+
+
+def _predict(model: str) -> str:
+    return f"/predict/{quote(model, safe='@')}"

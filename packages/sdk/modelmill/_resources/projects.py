@@ -1,0 +1,39 @@
+"""Projects hold datasets and models."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from modelmill._errors import NotFound
+from modelmill._pages import walk
+from modelmill._transport import Transport, path
+from modelmill._types import Project
+
+
+class Projects:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(
+        self, name: str, *, description: str = "", tags: Sequence[str] = (), config: Mapping[str, Any] | None = None
+    ) -> Project:
+        body = {"name": name, "description": description, "tags": list(tags), "config": config}
+        return Project.of(self._transport.post(path("projects"), body))
+
+    def list(self, **filters: Any) -> Iterator[Project]:
+        return walk(self._transport, path("projects"), Project, **filters)
+
+    def get(self, project_id: str) -> Project:
+        return Project.of(self._transport.get(path("projects", project_id)))
+
+    def named(self, name: str) -> Project:
+        """The project of exactly this name. Raises `NotFound`."""
+        for project in self.list():
+            if project.name == name:
+                return project
+        raise NotFound(404, {"title": "Not found", "detail": f"there is no project named {name!r}"})
+
+    def change(self, project_id: str, **changes: Any) -> Project:
+        return Project.of(self._transport.patch(path("projects", project_id), changes))
+
+    def delete(self, project_id: str, **options: Any) -> None:
+        self._transport.delete(path("projects", project_id), **options)

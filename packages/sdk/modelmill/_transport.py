@@ -1,0 +1,165 @@
+"""The one seam to HTTP: credentials, retries, time limits and errors. Every resource goes through `Transport`."""
+
+import random
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import quote
+
+import httpx
+
+from modelmill._errors import ConnectionFailed, TimedOut, UnexpectedAnswer, error_for
+from modelmill._tokens import Identity
+
+RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+LONGEST_WAIT = 20.0
+
+
+@dataclass(frozen=True)
+class Retries:
+    """Only calls that may be repeated without harm are; `wait` doubles each time, with jitter, unless the server names a time."""
+
+    attempts: int = 3
+    wait: float = 0.2
+
+    def pause(self, attempt: int, answer: httpx.Response | None) -> None:
+        time.sleep(self.seconds(attempt, answer))
+
+    def seconds(self, attempt: int, answer: httpx.Response | None) -> float:
+        named = answer.headers.get("retry-after", "") if answer is not None else ""
+        if named.isdigit():
+            return min(float(named), LONGEST_WAIT)
+        return min(self.wait * 2**attempt, LONGEST_WAIT) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, hides nothing
+
+
+def path(*parts: object) -> str:
+    """`/api/v1/…` with every part quoted, so that no name can leave its place."""
+    return "/api/v1/" + "/".join(quote(str(part), safe="") for part in parts)
+
+
+class Transport:
+    def __init__(self, http: httpx.Client, identity: Identity, retries: Retries) -> None:
+        self._http = http
+        self._identity = identity
+        self._retries = retries
+
+    def get(self, url: str, **query: Any) -> Any:
+        return self.json("GET", url, params=_given(query))
+
+    def post(self, url: str, body: Mapping[str, Any] | None = None, *, idempotent: bool = False) -> Any:
+        return self.json("POST", url, idempotent=idempotent, json=_given(body) if body is not None else None)
+
+    def patch(self, url: str, body: Mapping[str, Any]) -> Any:
+        return self.json("PATCH", url, json=dict(body))
+
+    def delete(self, url: str, **query: Any) -> None:
+        self.json("DELETE", url, params=_given(query))
+
+    def json(self, method: str, url: str, *, idempotent: bool | None = None, **options: Any) -> Any:
+        """The decoded answer, None for an empty one. GET, PUT and DELETE are idempotent unless told otherwise."""
+        repeatable = method in {"GET", "PUT", "DELETE"} if idempotent is None else idempotent
+        return _decoded(self._send(method, url, repeatable, options))
+
+    def _send(self, method: str, url: str, repeatable: bool, options: dict[str, Any]) -> httpx.Response:
+        attempts = self._retries.attempts if repeatable else 1
+        for attempt in range(attempts):
+            last = attempt == attempts - 1
+            try:
+                answer = self._once(method, url, options)
+            except ConnectionFailed:
+                if last:
+                    raise
+                self._retries.pause(attempt, None)
+                continue
+            if answer.status_code in RETRIED_STATUSES and not last:
+                self._retries.pause(attempt, answer)
+                continue
+            _raise_for(answer)
+            return answer
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _once(self, method: str, url: str, options: dict[str, Any]) -> httpx.Response:
+        header = self._identity.header(self.bare_post)
+        with translated(url):
+            answer = self._http.request(method, url, headers=header, **options)
+        if (
+            answer.status_code == 401
+            and header
+            and _may_repeat(options)
+            and self._identity.refused(self.bare_post, header)
+        ):
+            with translated(url):
+                answer = self._http.request(method, url, headers=self._identity.header(self.bare_post), **options)
+        return answer
+
+    def bare_post(self, url: str, fields: dict[str, Any], form: bool) -> dict[str, Any]:
+        """A POST without credentials, for signing in."""
+        with translated(url):
+            answer = self._http.post(url, data=fields) if form else self._http.post(url, json=fields)
+        _raise_for(answer)
+        return cast("dict[str, Any]", _decoded(answer) or {})
+
+    @contextmanager
+    def stream(self, url: str, *, read_timeout: float | None = None, **options: Any) -> Generator[httpx.Response]:
+        """A GET whose body is read as it comes; refused answers raise as elsewhere."""
+        headers = {**self._identity.header(self.bare_post), **options.pop("headers", {})}
+        if read_timeout is not None:
+            options["timeout"] = httpx.Timeout(self._http.timeout, read=read_timeout)
+        with translated(url), self._http.stream("GET", url, headers=headers, **options) as answer:
+            if answer.status_code >= 400:
+                answer.read()
+                _raise_for(answer)
+            yield answer
+
+
+@contextmanager
+def translated(url: str) -> Generator[None]:
+    """httpx's failures become ours."""
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        raise TimedOut(f"no answer in time from {url} ({type(error).__name__})") from error
+    except httpx.HTTPError as error:
+        raise ConnectionFailed(f"cannot reach {_where(error, url)}: {error or type(error).__name__}") from error
+
+
+def _where(error: httpx.HTTPError, url: str) -> str:
+    try:
+        return str(error.request.url)
+    except RuntimeError:
+        return url
+
+
+def _may_repeat(options: Mapping[str, Any]) -> bool:
+    """A streamed body is spent after the first try."""
+    return "files" not in options and "content" not in options
+
+
+def _raise_for(answer: httpx.Response) -> None:
+    if answer.status_code < 400:
+        return
+    try:
+        document: Any = answer.json()
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        document = {"title": f"HTTP {answer.status_code}", "detail": answer.text[:500] or answer.reason_phrase}
+    raise error_for(answer.status_code, cast("dict[str, Any]", document))
+
+
+def _decoded(answer: httpx.Response) -> Any:
+    if answer.status_code == 204 or not answer.content:
+        return None
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise UnexpectedAnswer(
+            f"{answer.request.url} answered something else than JSON; is it a Modelmill server?"
+        ) from error
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what was left out."""
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,91 @@
+"""`modelmill jobs list | show | cancel | retry | logs | follow`."""
+
+from typing import Annotated
+
+import typer
+
+from modelmill._errors import JobFailed
+from modelmill._types import JobEvent
+from modelmill.cli._output import JsonOption, friendly, print_json, print_table, print_view, text
+from modelmill.cli._session import signed_in
+
+JOB_FIELDS = ("kind", "state", "stage", "progress", "created_at", "id")
+JOB_DETAIL = (
+    "kind",
+    "state",
+    "stage",
+    "progress",
+    "attempt",
+    "queue",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "problem",
+    "id",
+)
+
+
+def register(app: typer.Typer) -> None:
+    jobs = typer.Typer(no_args_is_help=True, help="The long work behind uploads, trainings and batch predictions.")
+    jobs.command("list")(list_jobs)
+    jobs.command("show")(show)
+    jobs.command("cancel")(cancel)
+    jobs.command("retry")(retry)
+    jobs.command("logs")(logs)
+    jobs.command("follow")(follow)
+    app.add_typer(jobs, name="jobs")
+
+
+def list_jobs(
+    state: Annotated[str | None, typer.Option(help="waiting, queued, running, succeeded, failed or cancelled.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List jobs, newest first."""
+    with friendly(as_json), signed_in() as client:
+        print_table(client.jobs.list(state=state), JOB_FIELDS, as_json)
+
+
+def show(job_id: str, as_json: JsonOption = False) -> None:
+    """Show a job."""
+    with friendly(as_json), signed_in() as client:
+        print_view(client.jobs.get(job_id), JOB_DETAIL, as_json)
+
+
+def cancel(job_id: str, as_json: JsonOption = False) -> None:
+    """Cancel a job."""
+    with friendly(as_json), signed_in() as client:
+        print_view(client.jobs.cancel(job_id), JOB_DETAIL, as_json)
+
+
+def retry(job_id: str, as_json: JsonOption = False) -> None:
+    """Do the work of an ended job again, as a new job."""
+    with friendly(as_json), signed_in() as client:
+        print_view(client.jobs.retry(job_id), JOB_DETAIL, as_json)
+
+
+def logs(job_id: str, as_json: JsonOption = False) -> None:
+    """Print a job's log lines."""
+    with friendly(as_json), signed_in() as client:
+        lines = client.jobs.logs(job_id)
+        if as_json:
+            print_json(lines)
+            return
+        for line in lines:
+            typer.echo(line)
+
+
+def follow(job_id: str, as_json: JsonOption = False) -> None:
+    """Print a job's events as they happen, until it ends; exit code 1 when it fails."""
+
+    def say(event: JobEvent) -> None:
+        if as_json:
+            print_json({"kind": event.kind, **event.data})
+        else:
+            typer.echo(f"{event.kind:<10}{'  '.join(text(value) for value in event.data.values())}")
+
+    with friendly(as_json), signed_in() as client:
+        try:
+            client.jobs.wait(job_id, on_event=say)
+        except JobFailed as failure:
+            typer.echo(str(failure), err=True)
+            raise typer.Exit(1) from None

@@ -1,0 +1,183 @@
+"""`modelmill train | models … | leaderboard | deploy | undeploy | rollback`."""
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from modelmill._client import Client
+from modelmill._types import Model
+from modelmill.cli._data import MaybeProject, ProjectOption, find_dataset, find_project, project_id
+from modelmill.cli._output import (
+    JobBar,
+    JsonOption,
+    friendly,
+    is_id,
+    job_progress,
+    print_json,
+    print_table,
+    print_view,
+    text,
+)
+from modelmill.cli._session import signed_in
+
+MODEL_FIELDS = ("name", "version", "status", "framework", "algorithm", "target", "id")
+MODEL_DETAIL = (*MODEL_FIELDS, "target_reason", "metrics", "job_id", "project_id", "problem")
+BOARD_METRICS = ("roc_auc", "log_loss", "accuracy", "rmse", "mae", "r2")
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(train)
+    models = typer.Typer(no_args_is_help=True, help="Trained models and their versions.")
+    models.command("list")(list_models)
+    models.command("show")(show_model)
+    models.command("delete")(delete_model)
+    app.add_typer(models, name="models")
+    app.command()(leaderboard)
+    app.command()(deploy)
+    app.command()(undeploy)
+    app.command()(rollback)
+
+
+def find_model(client: Client, word: str) -> Model:
+    return client.models.get(word) if is_id(word) else client.models.named(word)
+
+
+def train(
+    name: Annotated[str, typer.Argument(help="A known name makes its next version.")],
+    project: ProjectOption,
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Name or id.")],
+    framework: Annotated[str, typer.Option(help="scikit-learn, xgboost or lightgbm.")] = "scikit-learn",
+    algorithm: Annotated[str | None, typer.Option(help="The framework's default when left out.")] = None,
+    model_type: Annotated[str, typer.Option("--type", help="classification or regression.")] = "classification",
+    target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option("--parameter", "-P", help="name=value, the library's own names.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until it is trained.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a model."""
+    with friendly(as_json), signed_in() as client:
+        model = client.models.train(
+            name,
+            project_id=find_project(client, project).id,
+            dataset_id=find_dataset(client, dataset).id,
+            model_type=model_type,
+            framework=framework,
+            algorithm=algorithm,
+            target=target,
+            parameters=parse_parameters(parameter or ()),
+            seed=seed,
+        )
+        if wait:
+            with job_progress(as_json) as bars:
+                model = client.models.wait(model, on_event=JobBar(bars, name).on_event)
+        print_view(model, MODEL_DETAIL, as_json)
+
+
+def list_models(project: MaybeProject = None, as_json: JsonOption = False) -> None:
+    """List models, newest first."""
+    with friendly(as_json), signed_in() as client:
+        print_table(client.models.list(project_id=project_id(client, project)), MODEL_FIELDS, as_json)
+
+
+def show_model(model: str, as_json: JsonOption = False) -> None:
+    """Show a model, by name or id."""
+    with friendly(as_json), signed_in() as client:
+        print_view(find_model(client, model), MODEL_DETAIL, as_json)
+
+
+def delete_model(
+    model: str, yes: Annotated[bool, typer.Option("--yes", "-y")] = False, as_json: JsonOption = False
+) -> None:
+    """Delete a model with all its versions."""
+    with friendly(as_json), signed_in() as client:
+        found = find_model(client, model)
+        if not yes:
+            typer.confirm(f"Delete model {found.name!r} with all its versions?", abort=True)
+        client.models.delete(found.id)
+        print_json({"deleted": found.id}) if as_json else typer.echo(f"Deleted {found.name}.")
+
+
+def leaderboard(
+    project: MaybeProject = None,
+    metric: Annotated[str, typer.Option(help="What to sort by, best first.")] = "roc_auc",
+    as_json: JsonOption = False,
+) -> None:
+    """Compare trained models on their hold-out rows."""
+    with friendly(as_json), signed_in() as client:
+        found = client.models.leaderboard(project_id=project_id(client, project), metric=metric)
+        if as_json:
+            print_json([dict(model.raw) for model in found])
+        else:
+            Console(highlight=False).print(board(found))
+
+
+def board(models: Sequence[Model]) -> Table:
+    """The leaderboard as a table: hold-out metrics, fit seconds, µs per prediction."""
+    shown = [name for name in BOARD_METRICS if any(name in (model.metrics or {}) for model in models)]
+    table = Table("model", "algorithm", *shown, "fit s", "µs/prediction", "status", box=None)
+    for model in models:
+        metrics = model.metrics or {}
+        figures = [text(metrics.get(name)) for name in shown]
+        cost = "–" if model.microseconds_per_row is None else f"{model.microseconds_per_row:.1f}"
+        fit = "–" if model.fit_seconds is None else f"{model.fit_seconds:.2f}"
+        table.add_row(
+            f"{model.name}@{model.version}", f"{model.framework} {model.algorithm}", *figures, fit, cost, model.status
+        )
+    return table
+
+
+def deploy(
+    model: str,
+    version: Annotated[int | None, typer.Option(help="The latest when left out.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a model to work; while it trains, this happens when it is trained."""
+    with friendly(as_json), signed_in() as client:
+        options = {} if version is None else {"version": version}
+        _show_deployment(client.models.deploy(find_model(client, model).id, **options), as_json)
+
+
+def undeploy(model: str, as_json: JsonOption = False) -> None:
+    """Take a model out of work."""
+    with friendly(as_json), signed_in() as client:
+        _show_deployment(client.models.undeploy(find_model(client, model).id), as_json)
+
+
+def rollback(model: str, as_json: JsonOption = False) -> None:
+    """Back to the version deployed before."""
+    with friendly(as_json), signed_in() as client:
+        _show_deployment(client.models.rollback(find_model(client, model).id), as_json)
+
+
+def _show_deployment(answer: dict[str, Any] | None, as_json: bool) -> None:
+    document = answer or {}
+    if as_json:
+        print_json(document)
+        return
+    for name, value in document.items():
+        typer.echo(f"{name:<16}{text(value)}")
+
+
+def parse_parameters(words: Sequence[str]) -> dict[str, Any]:
+    """`max_depth=6` as JSON where it is JSON, else as text. Raises `ValueError` for a word without `=`."""
+    parsed: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise ValueError(f"{word!r} is not name=value")
+        parsed[name] = parse_value(value)
+    return parsed
+
+
+def parse_value(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value

@@ -1,0 +1,70 @@
+"""`modelmill predict | batch`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from modelmill._types import Prediction
+from modelmill.cli._data import find_dataset
+from modelmill.cli._models import find_model, parse_parameters
+from modelmill.cli._output import JobBar, JsonOption, friendly, job_progress, print_json, text
+from modelmill.cli._session import signed_in
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(predict)
+    app.command()(batch)
+
+
+def predict(
+    model: Annotated[str, typer.Argument(help="Id, name or name@version.")],
+    feature: Annotated[list[str] | None, typer.Argument(help="feature=value …")] = None,
+    file: Annotated[
+        str | None, typer.Option("--file", "-f", help="A JSON object or a list of them; - reads standard input.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict one row given as feature=value, or the rows of a JSON file."""
+    with friendly(as_json), signed_in() as client:
+        rows = parse_rows(file) if file else [parse_parameters(feature or ())]
+        answers = [client.predictions.one(model, row) for row in rows]
+        if as_json:
+            documents = [dict(answer.raw) for answer in answers]
+            print_json(documents if file else documents[0])
+            return
+        for answer in answers:
+            typer.echo(describe(answer))
+
+
+def batch(
+    model: Annotated[str, typer.Argument(help="Name or id.")],
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Name or id of the rows to score.")],
+    output: Annotated[Path, typer.Option("--output", "-o", dir_okay=False, help="A .parquet or .csv file.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Score a whole dataset and save its rows with the predictions."""
+    with friendly(as_json), signed_in() as client:
+        wanted = "csv" if output.suffix == ".csv" else "parquet"
+        job = client.batch.start(
+            find_model(client, model).id, dataset_id=find_dataset(client, dataset).id, output_format=wanted
+        )
+        with job_progress(as_json) as bars:
+            job = client.batch.wait(job, on_event=JobBar(bars, "score").on_event)
+        client.batch.download(job, output)
+        print_json({"file": str(output), **dict(job.raw)}) if as_json else typer.echo(f"Saved {output}.")
+
+
+def parse_rows(file: str) -> list[dict[str, Any]]:
+    document: object = json.loads(sys.stdin.read() if file == "-" else Path(file).read_text())
+    rows = cast("list[object]", document) if isinstance(document, list) else [document]
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError(f"{file} must hold a JSON object or a list of objects")
+    return cast("list[dict[str, Any]]", rows)
+
+
+def describe(answer: Prediction) -> str:
+    sure = "" if answer.confidence_score is None else f"  (confidence {answer.confidence_score:.4f})"
+    return f"{text(answer.prediction)}{sure}"
