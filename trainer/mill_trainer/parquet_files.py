@@ -3,7 +3,7 @@
 """Parquet through Arrow: what the readers of profiling and the writer of scoring need of it."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -71,6 +71,22 @@ def first_rows(path: Path, count: int) -> list[list[object]]:
             columns = [column.slice(0, count).to_pylist() for column in batch.columns]
             return [list(row) for row in zip(*columns, strict=True)]
     return []
+
+
+def schema_of(path: Path) -> Any:
+    """The Arrow schema."""
+    return pq.read_schema(path)
+
+
+def batches_of(path: Path, rows_per_batch: int) -> tuple[int, Iterator[Any]]:
+    """The number of rows, and the record batches in order."""
+    rows = pq.read_metadata(path).num_rows
+    return rows, _batches(path, rows_per_batch)
+
+
+def _batches(path: Path, rows_per_batch: int) -> Iterator[Any]:
+    with pq.ParquetFile(path) as file:
+        yield from file.iter_batches(batch_size=rows_per_batch)
 
 
 def sha256_of(path: Path) -> str:

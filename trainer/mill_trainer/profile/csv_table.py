@@ -59,7 +59,9 @@ class _Plain:
         return f"read_csv({', '.join(options)})"
 
 
-def read_csv(task: ProfileTask, source: Source, duck: Duck, target: Path, report: Report) -> Canonical:
+def read_csv(
+    task: ProfileTask, source: Source, duck: Duck, target: Path, report: Report, keep_text: frozenset[str]
+) -> Canonical:
     """Write the canonical Parquet of a CSV, or raise what is wrong with it, by line and column."""
     header = read_header(task, source.path, source.skip)
     plain = _prove(task, source, header)
@@ -67,7 +69,7 @@ def read_csv(task: ProfileTask, source: Source, duck: Duck, target: Path, report
     if plain.rows == 0:
         raise NoRows.at("The file has a header and no rows. Add at least one row.", line=header.line)
     report.stage("converting")
-    seen = _convert(task, source, plain, duck, target)
+    seen = _convert(task, source, plain, duck, target, keep_text)
     columns = tuple(Column(title, each.shape) for title, each in zip(header.names, seen, strict=True))
     return Canonical(columns, plain.rows, tuple(_warnings(plain, seen)), header.delimiter)
 
@@ -89,26 +91,29 @@ def _strict(task: ProfileTask, source: Source, header: Header) -> _Plain:
     return _Plain(target, header, copy.rows, copy.blank, copy.longest_record, windows_line_ends=False)
 
 
-def _convert(task: ProfileTask, source: Source, plain: _Plain, duck: Duck, target: Path) -> list[Seen]:
+def _convert(
+    task: ProfileTask, source: Source, plain: _Plain, duck: Duck, target: Path, keep_text: frozenset[str]
+) -> list[Seen]:
     try:
-        return _guess_and_write(plain, duck, target)
+        return _guess_and_write(plain, duck, target, keep_text)
     except DuckError as error:
         if plain.path != source.path:
             raise UnreadableTable(_NOT_EXPLAINED) from error
-    return _guess_and_write(_strict(task, source, plain.header), duck, target)
+    return _guess_and_write(_strict(task, source, plain.header), duck, target, keep_text)
 
 
 _NOT_EXPLAINED = "The CSV could not be read, though its rows look well formed. Write it again as plain UTF-8 CSV."
 
 
-def _guess_and_write(plain: _Plain, duck: Duck, target: Path) -> list[Seen]:
+def _guess_and_write(plain: _Plain, duck: Duck, target: Path, keep_text: frozenset[str]) -> list[Seen]:
     relation = plain.relation()
-    seen = look(duck, f"(SELECT * FROM {relation} LIMIT {SAMPLE_ROWS})", plain.columns)
+    known = [Seen((Shape.TEXT,), blanks=False) if title in keep_text else None for title in plain.header.names]
+    seen = look(duck, f"(SELECT * FROM {relation} LIMIT {SAMPLE_ROWS})", plain.columns, known)
     if plain.rows > SAMPLE_ROWS:
         try:
             _write(plain, relation, seen, duck, target)
         except DuckError:
-            seen = look(duck, relation, plain.columns, before=seen)
+            seen = look(duck, relation, plain.columns, seen)
         else:
             return seen
     _write(plain, relation, seen, duck, target)

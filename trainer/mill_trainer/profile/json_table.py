@@ -52,6 +52,8 @@ class _Key:
 
     @property
     def shape(self) -> Shape:
+        if not self.types:
+            return Shape.EMPTY
         if self.types == {"text"} and self.calendar:
             return next(iter(self.calendar))
         if self.types == {"integer", "number"}:
@@ -70,7 +72,7 @@ _TYPE_NAMES: dict[type, str] = {
 }
 
 
-def read_json(task: ProfileTask, source: Source, target: Path, report: Report) -> Canonical:
+def read_json(task: ProfileTask, source: Source, target: Path, report: Report, keep_text: frozenset[str]) -> Canonical:
     """Write the canonical Parquet of a JSON array or NDJSON file, or raise what is wrong with it, by line and key."""
     keys, rows = _learn(task, source)
     if rows == 0:
@@ -79,7 +81,7 @@ def read_json(task: ProfileTask, source: Source, target: Path, report: Report) -
     check_names(names, max_columns=task.max_columns, line=None)
     report.progress(0.3)
     report.stage("converting")
-    shapes = [key.shape if key.types else Shape.EMPTY for key in keys.values()]
+    shapes = [Shape.TEXT if name in keep_text else key.shape for name, key in keys.items()]
     _write(source, names, shapes, target)
     columns = tuple(Column(name, shape) for name, shape in zip(names, shapes, strict=True))
     return Canonical(columns, rows, tuple(_warnings(keys)))

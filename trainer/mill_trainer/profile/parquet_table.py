@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportAttributeAccessIssue=false
-# pyarrow ships no types and makes its compute functions at import; it is confined to this module and `parquet_files`, whose signatures are typed.
+# pyarrow ships no types and makes its compute functions at import; it is confined to a few modules with typed signatures.
 """Foreign Parquet to canonical Parquet, batch by batch: the footer is checked first, the sizes again while reading."""
 
 import json

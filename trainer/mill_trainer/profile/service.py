@@ -54,19 +54,28 @@ def profile(task: ProfileTask, report: Report) -> DatasetReport:
     return described
 
 
-def canonicalise(task: ProfileTask, target: Path, report: Report) -> tuple[Source, Canonical]:
-    """Only the canonical Parquet of a raw file."""
+def canonicalise(
+    task: ProfileTask, target: Path, report: Report, *, keep_text: frozenset[str]
+) -> tuple[Source, Canonical]:
+    """Only the canonical Parquet of a raw file; columns in `keep_text` stay text though they look like numbers."""
     source = open_source(task)
     with open_duck(task.limits, task.scratch_dir, [task.raw_file], [target.parent, task.scratch_dir]) as duck:
-        return source, read_source(task, source, duck, target, report)
+        return source, read_source(task, source, duck, target, report, keep_text)
 
 
-def read_source(task: ProfileTask, source: Source, duck: Duck, target: Path, report: Report) -> Canonical:
+def read_source(
+    task: ProfileTask,
+    source: Source,
+    duck: Duck,
+    target: Path,
+    report: Report,
+    keep_text: frozenset[str] = frozenset(),
+) -> Canonical:
     """Each format by its own reader; all of them end in the same Parquet."""
     match source.format:
         case "csv":
-            return read_csv(task, source, duck, target, report)
+            return read_csv(task, source, duck, target, report, keep_text)
         case "parquet":
             return read_parquet(task, source, target, report)
         case "json" | "ndjson":
-            return read_json(task, source, target, report)
+            return read_json(task, source, target, report, keep_text)

@@ -75,12 +75,12 @@ class Seen:
         return self.fitting[0]
 
 
-def look(duck: Duck, relation: str, columns: Sequence[str], before: Sequence[Seen] | None = None) -> list[Seen]:
-    """The shapes of columns in a relation of text; `before` (of some of the rows) spares what is already excluded."""
+def look(duck: Duck, relation: str, columns: Sequence[str], before: Sequence[Seen | None]) -> list[Seen]:
+    """The shapes of columns in a relation of text; `before` says what is already known of each."""
     found: list[Seen] = []
     for start in range(0, len(columns), COLUMNS_PER_QUERY):
         part = columns[start : start + COLUMNS_PER_QUERY]
-        rules = [_open_rules(before[start + index] if before else None) for index in range(len(part))]
+        rules = [_open_rules(seen) for seen in before[start : start + COLUMNS_PER_QUERY]]
         found.extend(_look_at(duck, relation, part, rules))
     return found
 
