@@ -1,34 +1,146 @@
 """Signing up, in, and out, over HTTP."""
 
-from httpx import AsyncClient
-from mill_api.testing import PASSWORD, Person
+import asyncio
+from typing import Any
+from uuid import uuid4
 
-WANTED = {"email": "New@Example.com", "username": "New.Person", "password": PASSWORD, "full_name": "New Person"}
+import pytest
+from httpx import AsyncClient
+from mill_api.app import Parts
+from mill_api.testing import PASSWORD, Person
+from sqlalchemy import text
+
+AUTH = "/api/v1/auth"
+
+
+def wanted(**changes: Any) -> dict[str, Any]:
+    name = f"New.Person-{uuid4().hex[:8]}"
+    return {"email": f"{name}@Example.com", "username": name, "password": PASSWORD, "full_name": "New Person"} | changes
+
+
+async def refresh(client: AsyncClient, token: str) -> tuple[int, dict[str, Any]]:
+    answer = await client.post(f"{AUTH}/refresh", json={"refresh_token": token})
+    return answer.status_code, answer.json()
 
 
 async def test_registering_makes_a_user_who_is_admin_of_a_personal_workspace(client: AsyncClient) -> None:
-    answer = await client.post("/api/v1/auth/register/", json=WANTED)
+    form = wanted()
+    answer = await client.post(f"{AUTH}/register/", json=form)
     assert answer.status_code == 201
-    assert answer.json()["email"] == "new@example.com"
-    assert "password" not in answer.text
-    tokens = await client.post("/api/v1/auth/token", data={"username": "new.person", "password": PASSWORD})
+    assert answer.json()["email"] == form["email"].lower()
+    assert answer.json()["username"] == form["username"]
+    assert PASSWORD not in answer.text
+    tokens = await client.post(f"{AUTH}/token", data={"username": form["username"].lower(), "password": PASSWORD})
     assert tokens.status_code == 200
     assert tokens.json()["token_type"] == "bearer"
     assert 0 < tokens.json()["expires_in"] <= 900
-    me = await client.get("/api/v1/auth/me", headers={"Authorization": f"Bearer {tokens.json()['access_token']}"})
-    assert me.json()["role"] == "admin"
+    headers = {"Authorization": f"Bearer {tokens.json()['access_token']}"}
+    assert (await client.get(f"{AUTH}/me", headers=headers)).json()["role"] == "admin"
+    workspaces = (await client.get("/api/v1/workspaces", headers=headers)).json()["items"]
+    assert [place["personal"] for place in workspaces] == [True]
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"role": "admin"}, "/role"),
+        ({"password": "seven77"}, "/password"),
+        ({"password": "x" * 2000}, "/password"),
+        ({"email": "nobody"}, "/email"),
+        ({"email": "a\x00b@example.com"}, "/email"),
+        ({"username": "with space"}, "/username"),
+        ({"username": "an@address"}, "/username"),
+        ({"full_name": "line\nbreak"}, "/full_name"),
+    ],
+)
+async def test_a_registration_is_refused_by_field(client: AsyncClient, change: dict[str, Any], pointer: str) -> None:
+    answer = await client.post(f"{AUTH}/register", json=wanted(**change))
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+    assert "seven77" not in answer.text
+
+
+async def test_an_address_and_a_username_register_once(client: AsyncClient, ada: Person) -> None:
+    address = await client.post(f"{AUTH}/register", json=wanted(email=ada.email.upper()))
+    assert (address.status_code, address.json()["type"].rpartition(":")[2]) == (409, "email-taken")
+    username = await client.post(f"{AUTH}/register", json=wanted(username=ada.username.upper()))
+    assert (username.status_code, username.json()["type"].rpartition(":")[2]) == (409, "username-taken")
+
+
+async def test_one_signs_in_with_the_email_address_too(client: AsyncClient, ada: Person) -> None:
+    answer = await client.post(f"{AUTH}/token", data={"username": ada.email, "password": PASSWORD})
+    assert answer.status_code == 200
+
+
+async def test_an_unknown_user_and_a_wrong_password_get_the_same_answer(client: AsyncClient, ada: Person) -> None:
+    wrong = await client.post(f"{AUTH}/token", data={"username": ada.username, "password": "not the password"})
+    unknown = await client.post(f"{AUTH}/token", data={"username": "nobody-at-all", "password": "not the password"})
+    odd = await client.post(f"{AUTH}/token", data={"username": "nul\x00l", "password": "x"})
+    assert wrong.status_code == unknown.status_code == 401
+    assert wrong.json() | {"request_id": ""} == unknown.json() | {"request_id": ""}
+    assert odd.status_code == 422
 
 
 async def test_me_needs_a_token(client: AsyncClient) -> None:
-    answer = await client.get("/api/v1/auth/me")
+    answer = await client.get(f"{AUTH}/me")
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_refresh_token_gives_a_new_pair_once(client: AsyncClient, ada: Person) -> None:
-    first = await client.post("/api/v1/auth/refresh", json={"refresh_token": ada.refresh_token})
-    assert first.status_code == 200
-    again = await client.post("/api/v1/auth/refresh", json={"refresh_token": ada.refresh_token})
-    assert again.status_code == 401
-    assert again.json()["type"].endswith("refresh-token-used")
+async def test_of_many_refreshes_at_once_one_gets_the_new_pair(client: AsyncClient, ada: Person) -> None:
+    answers = await asyncio.gather(*(refresh(client, ada.refresh_token) for _ in range(20)))
+    assert sorted(status for status, _ in answers) == [200] + [401] * 19
+    pair = next(body for status, body in answers if status == 200)
+    assert {body["type"].rpartition(":")[2] for status, body in answers if status == 401} == {"refresh-token-used"}
+    status, _ = await refresh(client, pair["refresh_token"])
+    assert status == 200, "the grace spares the family"
+
+
+async def test_a_used_token_that_comes_back_later_ends_the_family(
+    client: AsyncClient, ada: Person, parts: Parts
+) -> None:
+    _, pair = await refresh(client, ada.refresh_token)
+    await _age_used_tokens(parts, ada)
+    status, body = await refresh(client, ada.refresh_token)
+    assert (status, body["type"].rpartition(":")[2]) == (401, "invalid-refresh-token")
+    status, _ = await refresh(client, pair["refresh_token"])
+    assert status == 401
+
+
+async def test_signing_out_ends_the_family(client: AsyncClient, ada: Person) -> None:
+    _, pair = await refresh(client, ada.refresh_token)
+    for token in (pair["refresh_token"], pair["refresh_token"], "never ours"):
+        assert (await client.post(f"{AUTH}/logout", json={"refresh_token": token})).status_code == 204
+    status, _ = await refresh(client, pair["refresh_token"])
+    assert status == 401
+
+
+async def test_no_secret_is_stored_in_the_clear(client: AsyncClient, ada: Person, parts: Parts) -> None:
+    async with parts.database.reading() as session:
+        hashed = await session.scalar(text("SELECT password_hash FROM credentials WHERE user_id = :u"), {"u": ada.id})
+        tokens = (await session.scalars(text("SELECT sha256 FROM refresh_tokens"))).all()
+    assert isinstance(hashed, str)
+    assert hashed.startswith("$argon2id$")
+    assert ada.refresh_token not in tokens
+
+
+async def test_a_new_password_needs_the_old_one_and_ends_other_sign_ins(client: AsyncClient, ada: Person) -> None:
+    path, new = "/api/v1/users/me", {"password": "a much better one"}
+    assert (await client.patch(path, json=new, headers=ada.headers)).status_code == 401
+    answer = await client.patch(path, json=new | {"current_password": PASSWORD}, headers=ada.headers)
+    assert answer.status_code == 200, answer.text
+    assert (await refresh(client, ada.refresh_token))[0] == 401
+    old = await client.post(f"{AUTH}/token", data={"username": ada.username, "password": PASSWORD})
+    assert old.status_code == 401
+    fresh = await client.post(f"{AUTH}/token", data={"username": ada.username, "password": new["password"]})
+    assert fresh.status_code == 200
+
+
+async def _age_used_tokens(parts: Parts, person: Person) -> None:
+    statement = text(
+        "UPDATE refresh_tokens SET rotated_at = rotated_at - interval '1 hour'"
+        " WHERE family_id IN (SELECT id FROM refresh_families WHERE user_id = :user)"
+    )
+    async with parts.database.writing() as work:
+        await work.session.execute(statement, {"user": person.id})
