@@ -29,7 +29,7 @@ from modelmill._errors import (
 )
 from modelmill._tokens import MemoryKeeper, TokenKeeper, Tokens
 from modelmill._transport import Retries
-from modelmill._types import ApiKey, Dataset, Job, JobEvent, Model, Prediction, Predictions, Project, User
+from modelmill._types import ApiKey, Dataset, Job, JobEvent, Model, ModelVersion, Prediction, Predictions, Project, User
 
 __all__ = [
     "AlreadyRegistered",
@@ -49,6 +49,7 @@ __all__ = [
     "JobStillRunning",
     "MemoryKeeper",
     "Model",
+    "ModelVersion",
     "ModelmillError",
     "NotFound",
     "PermissionDenied",

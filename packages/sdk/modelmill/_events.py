@@ -7,10 +7,13 @@ from typing import Any, cast
 from modelmill._types import JobEvent
 
 
-def parse_events(lines: Iterable[str]) -> Iterator[JobEvent]:
-    """Events whose data is JSON; comments (keep-alives) and anything else are passed over."""
+def parse_events(lines: Iterable[str]) -> Iterator[JobEvent | None]:
+    """Events whose data is JSON; None for a comment (a keep-alive), so that whoever waits can look at the clock."""
     kind, identity, data = "message", None, list[str]()
     for line in lines:
+        if line.startswith(":"):
+            yield None
+            continue
         if line == "":
             event = _event(kind, identity, data)
             if event is not None:

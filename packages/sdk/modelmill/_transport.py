@@ -106,7 +106,10 @@ class Transport:
         """A GET whose body is read as it comes; refused answers raise as elsewhere."""
         headers = {**self._identity.header(self.bare_post), **options.pop("headers", {})}
         if read_timeout is not None:
-            options["timeout"] = httpx.Timeout(self._http.timeout, read=read_timeout)
+            usual = self._http.timeout
+            options["timeout"] = httpx.Timeout(
+                connect=usual.connect, read=read_timeout, write=usual.write, pool=usual.pool
+            )
         with translated(url), self._http.stream("GET", url, headers=headers, **options) as answer:
             if answer.status_code >= 400:
                 answer.read()

@@ -108,6 +108,23 @@ class Model(View):
 
 
 @dataclass(frozen=True)
+class ModelVersion(View):
+    """One training of a model, as a leaderboard lists it; `microseconds_per_row` was measured by the trainer."""
+
+    id: str
+    model_id: str
+    name: str
+    version: int
+    status: str
+    framework: str = ""
+    algorithm: str = ""
+    target: str | None = None
+    metrics: dict[str, float] = field(default_factory=dict[str, float])
+    fit_seconds: float | None = None
+    microseconds_per_row: float | None = None
+
+
+@dataclass(frozen=True)
 class Job(View):
     """`progress` runs from 0 to 1 where the work can be counted; `problem` says why a job failed."""
 

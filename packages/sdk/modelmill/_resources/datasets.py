@@ -59,7 +59,7 @@ class Datasets:
 
     def named(self, name: str, *, project_id: str | None = None) -> Dataset:
         """The newest dataset of exactly this name. Raises `NotFound`."""
-        for dataset in self.list(project_id=project_id):
+        for dataset in self.list(project_id=project_id, search=name):
             if dataset.name == name:
                 return self.get(dataset.id)
         raise NotFound(404, {"title": "Not found", "detail": f"there is no dataset named {name!r}"})

@@ -40,9 +40,12 @@ class Jobs:
 
     def events(self, job_id: str, *, after: str | None = None) -> Iterator[JobEvent]:
         """The job's events from the first (or the one after `after`) until its end, as they happen."""
+        return (event for event in self._stream(job_id, after, SILENCE_SECONDS) if event is not None)
+
+    def _stream(self, job_id: str, after: str | None, silence: float) -> Iterator[JobEvent | None]:
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
         url = path("jobs", job_id, "events")
-        with self._transport.stream(url, headers=headers, read_timeout=SILENCE_SECONDS) as answer:
+        with self._transport.stream(url, headers=headers, read_timeout=silence) as answer:
             yield from parse_events(answer.iter_lines())
 
     def wait(self, job_id: str, *, timeout: float | None = None, on_event: OnEvent | None = None) -> Job:
@@ -65,11 +68,12 @@ class Jobs:
         last: str | None = None
         for _ in range(STREAM_FAILURES):
             try:
-                for event in self.events(job_id, after=last):
-                    last = event.id or last
-                    if on_event is not None:
-                        on_event(event)
-                    if _ends(event) or _is_over(deadline):
+                for event in self._stream(job_id, last, _silence(deadline)):
+                    if event is not None:
+                        last = event.id or last
+                        if on_event is not None:
+                            on_event(event)
+                    if _is_over(deadline) or (event is not None and _ends(event)):
                         return self.get(job_id)
             except ConnectionFailed:
                 pass
@@ -102,6 +106,11 @@ def _ends(event: JobEvent) -> bool:
 
 def _is_over(deadline: float | None) -> bool:
     return deadline is not None and time.monotonic() >= deadline
+
+
+def _silence(deadline: float | None) -> float:
+    """How long a stream may say nothing, keep-alives included, before it counts as broken."""
+    return SILENCE_SECONDS if deadline is None else min(SILENCE_SECONDS, max(0.1, deadline - time.monotonic()))
 
 
 def _changes(job: Job) -> Iterator[JobEvent]:

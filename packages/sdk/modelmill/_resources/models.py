@@ -9,9 +9,7 @@ from modelmill._pages import walk
 from modelmill._resources.datasets import save_stream
 from modelmill._resources.jobs import Jobs, OnEvent
 from modelmill._transport import Transport, path
-from modelmill._types import Job, Model
-
-LOWER_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae", "median_absolute_error"})
+from modelmill._types import Job, Model, ModelVersion
 
 
 class Models:
@@ -56,17 +54,22 @@ class Models:
 
     def named(self, name: str) -> Model:
         """The model of exactly this name. Raises `NotFound`."""
-        for model in self.list():
+        for model in self.list(search=name):
             if model.name == name:
                 return self.get(model.id)
         raise NotFound(404, {"title": "Not found", "detail": f"there is no model named {name!r}"})
 
-    def leaderboard(self, *, project_id: str | None = None, metric: str = "roc_auc") -> Sequence[Model]:
-        """The trained models that have `metric`, best first (log loss, errors and Brier score: lowest first)."""
-        found = [model for model in self.list(project_id=project_id) if metric in (model.metrics or {})]
-        sign = 1 if metric in LOWER_IS_BETTER else -1
-        best_first = sorted(found, key=lambda model: sign * (model.metrics or {})[metric])
-        return [self.get(model.id) for model in best_first]
+    def leaderboard(
+        self, *, project_id: str, dataset_id: str | None = None, metric: str | None = None
+    ) -> Sequence[ModelVersion]:
+        """The trained versions of a project, best first by `metric` (ROC AUC, else accuracy, else RMSE when left out)."""
+        query = {"project_id": project_id, "dataset_id": dataset_id, "metric": metric}
+        answer: list[object] = self._transport.get(path("models", "leaderboard"), **query)
+        return [ModelVersion.of(entry) for entry in answer]
+
+    def versions(self, model_id: str) -> Iterator[ModelVersion]:
+        """All versions, newest first."""
+        return walk(self._transport, path("models", model_id, "versions"), ModelVersion)
 
     def deploy(self, model_id: str, **options: Any) -> dict[str, Any]:
         """Put a version to work; asked for while it trains, it happens when it is trained."""

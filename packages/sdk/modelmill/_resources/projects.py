@@ -27,7 +27,7 @@ class Projects:
 
     def named(self, name: str) -> Project:
         """The project of exactly this name. Raises `NotFound`."""
-        for project in self.list():
+        for project in self.list(text=name):
             if project.name == name:
                 return project
         raise NotFound(404, {"title": "Not found", "detail": f"there is no project named {name!r}"})
@@ -35,5 +35,10 @@ class Projects:
     def change(self, project_id: str, **changes: Any) -> Project:
         return Project.of(self._transport.patch(path("projects", project_id), changes))
 
-    def delete(self, project_id: str, **options: Any) -> None:
-        self._transport.delete(path("projects", project_id), **options)
+    def deletion(self, project_id: str) -> dict[str, int]:
+        """What would go with the project: how many of each kind."""
+        return self._transport.get(path("projects", project_id, "deletion"))["contents"]
+
+    def delete(self, project_id: str) -> None:
+        """Delete the project with all it holds (`deletion` says what that is)."""
+        self._transport.delete(path("projects", project_id))

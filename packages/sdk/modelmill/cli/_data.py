@@ -99,7 +99,10 @@ def delete_project(
     with friendly(as_json), signed_in() as client:
         found = find_project(client, project)
         if not yes:
-            typer.confirm(f"Delete project {found.name!r} with all its datasets and models?", abort=True)
+            contents = ", ".join(
+                f"{count} {kind}" for kind, count in client.projects.deletion(found.id).items() if count
+            )
+            typer.confirm(f"Delete project {found.name!r} with {contents or 'nothing in it'}?", abort=True)
         client.projects.delete(found.id)
         print_json({"deleted": found.id}) if as_json else typer.echo(f"Deleted {found.name}.")
 

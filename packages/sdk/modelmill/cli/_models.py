@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from modelmill._client import Client
-from modelmill._types import Model
+from modelmill._types import Model, ModelVersion
 from modelmill.cli._data import MaybeProject, ProjectOption, find_dataset, find_project, project_id
 from modelmill.cli._output import (
     JobBar,
@@ -105,26 +105,25 @@ def delete_model(
 
 
 def leaderboard(
-    project: MaybeProject = None,
-    metric: Annotated[str, typer.Option(help="What to sort by, best first.")] = "roc_auc",
+    project: ProjectOption,
+    metric: Annotated[str | None, typer.Option(help="ROC AUC, else accuracy, else RMSE when left out.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare trained models on their hold-out rows."""
     with friendly(as_json), signed_in() as client:
-        found = client.models.leaderboard(project_id=project_id(client, project), metric=metric)
+        found = client.models.leaderboard(project_id=find_project(client, project).id, metric=metric)
         if as_json:
             print_json([dict(model.raw) for model in found])
         else:
             Console(highlight=False).print(board(found))
 
 
-def board(models: Sequence[Model]) -> Table:
+def board(models: Sequence[ModelVersion]) -> Table:
     """The leaderboard as a table: hold-out metrics, fit seconds, µs per prediction."""
-    shown = [name for name in BOARD_METRICS if any(name in (model.metrics or {}) for model in models)]
+    shown = [name for name in BOARD_METRICS if any(name in model.metrics for model in models)]
     table = Table("model", "algorithm", *shown, "fit s", "µs/prediction", "status", box=None)
     for model in models:
-        metrics = model.metrics or {}
-        figures = [text(metrics.get(name)) for name in shown]
+        figures = [text(model.metrics.get(name)) for name in shown]
         cost = "–" if model.microseconds_per_row is None else f"{model.microseconds_per_row:.1f}"
         fit = "–" if model.fit_seconds is None else f"{model.fit_seconds:.2f}"
         table.add_row(
