@@ -65,14 +65,14 @@ def from_bytes(data: bytes | memoryview | _mmap.mmap) -> Forest:
     """Read a `.forest` file without copying it; raises InvalidForest. `data` must not change afterwards."""
     view = memoryview(data).cast("B")
     header, offset = _read_header(view)
-    arrays, end = _read_arrays(view, header, offset)
-    if end != len(view):
-        raise InvalidForest(f"the file has {len(view)} bytes, its arrays end at {end}")
     words = {name: _word(header, name, kind) for name, kind in _WORDS.items()}
     scale = header["link_scale"]
     if not isinstance(scale, int | float):
         raise InvalidForest("link_scale is not a number")
     numbers = {name: _whole(header[name], name) for name in ("n_features", "n_groups")}
+    arrays, end = _read_arrays(view, header, offset)
+    if end != len(view):
+        raise InvalidForest(f"the file has {len(view)} bytes, its arrays end at {end}")
     fields = cast("dict[str, Any]", {**words, **numbers, **arrays, "link_scale": float(scale)})
     return validate(Forest(**fields))
 

@@ -92,7 +92,7 @@ def _trees(learner: Mapping[str, Any], model: Mapping[str, Any]) -> tuple[list[T
     found = items(model, "trees")
     groups = integers(model, "tree_info", len(found))
     wanted = len(found)
-    best = section(learner).get("attributes", {}).get("best_iteration")
+    best = section(learner, "attributes").get("best_iteration")
     if best is not None:
         rounds = integers(model, "iteration_indptr")
         at = whole(best, "best_iteration") + 1

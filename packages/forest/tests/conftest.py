@@ -33,35 +33,36 @@ def table() -> Callable[[int], tuple[Rows, Rows]]:
     return _table
 
 
-def _edge_rows(
-    forest: Forest, sample: Rows, *, count: int = EDGE_ROWS, infinite: bool = True, nan: bool = True
-) -> Rows:
+_ODD = [0.0, -0.0, 5e-324, -5e-324, 1e-40, -1e-40, 1e-35, -1e-35, float(np.float32(1e-35)), 1e30, -1e30]
+_ODD_CODES = [-1.0, -0.5, 2.7, 13.0, 40.0, 1e9, 1e12, np.nan]
+
+
+def _sprinkle(rng: np.random.Generator, x: Rows, columns: list[int], values: list[float]) -> None:
+    for column in columns:
+        where = np.flatnonzero(rng.random(len(x)) < 0.006 * len(values))
+        x[where, column] = rng.choice(values, len(where))
+
+
+def _edge_rows(forest: Forest, sample: Rows, *, infinite: bool = True, nan: bool = True) -> Rows:
     rng = np.random.default_rng(7)
-    x = sample[rng.integers(0, len(sample), count)].copy()
-    single = forest.threshold.dtype == np.float32
-    numeric = (forest.feature >= 0) & ((forest.category < 0) if len(forest.category) else True)
+    x = sample[rng.integers(0, len(sample), EDGE_ROWS)].copy()
+    categorical = forest.category >= 0 if len(forest.category) else np.zeros(len(forest.feature), bool)
     for f in range(x.shape[1]):
-        t = forest.threshold[numeric & (forest.feature == f)]
+        t = forest.threshold[(forest.feature == f) & ~categorical]
         t = t[np.isfinite(t) & (np.abs(t) < 1e30)]
         if not len(t):
             continue
-        where = np.flatnonzero(rng.random(count) < 0.4)
+        where = np.flatnonzero(rng.random(len(x)) < 0.4)
         v = rng.choice(t, len(where))
         infinity = v.dtype.type(np.inf)
         moved = [v, np.nextafter(v, infinity), np.nextafter(v, -infinity)]
         x[where, f] = np.choose(rng.integers(0, 3, len(where)), moved)
-        if single:  # and between two float32 values, where the cast must round as the library's does
-            between = where[rng.random(len(where)) < 0.2]
-            x[between, f] *= 1 + 2.0**-25
-    free = [f for f in range(x.shape[1]) if not np.isin(f, forest.feature[~numeric & (forest.feature >= 0)])]
-    specials = [0.0, -0.0, 5e-324, -5e-324, 1e-40, -1e-40, 1e-35, -1e-35, float(np.float32(1e-35)), 3e38, -3e38]
-    specials += [np.inf, -np.inf] if infinite else []
-    specials += [np.nan] * 12 if nan else []
-    for value in specials:
-        hit = rng.random((count, len(free))) < 0.006
-        block = x[:, free]
-        block[hit] = value
-        x[:, free] = block
+        if forest.threshold.dtype == np.float32:  # between two float32 values the cast must round as the library's
+            x[where[rng.random(len(where)) < 0.2], f] *= 1 + 2.0**-25
+    with_sets = sorted(set(forest.feature[categorical].tolist()))
+    numeric = [f for f in range(x.shape[1]) if f not in with_sets]
+    _sprinkle(rng, x, numeric, _ODD + [np.inf, -np.inf, 3e38, -3e38] * infinite + [np.nan] * 8)
+    _sprinkle(rng, x, with_sets, _ODD_CODES)
     return x if nan else np.nan_to_num(x, nan=0.5)
 
 
