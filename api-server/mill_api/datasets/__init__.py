@@ -1,0 +1,1 @@
+"""Datasets: uploaded tables, their versions and what profiling found in them."""

@@ -1,0 +1,173 @@
+"""The rules of datasets: the same name is the next version, a profile follows every upload, nothing in use is deleted."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+from uuid import UUID
+
+from mill_contracts.ids import new_id
+from mill_contracts.tables import DatasetReport, Preview
+from mill_kit.problems import Invalid
+from mill_kit.store import ObjectInfo, ObjectStore
+from pydantic import ValidationError
+from starlette.requests import Request
+
+from mill_api.access.audit import audit
+from mill_api.access.principal import Principal
+from mill_api.datasets import repository
+from mill_api.datasets.errors import DatasetInUse, DatasetNotReady
+from mill_api.datasets.handlers import PROFILE
+from mill_api.datasets.schemas import DatasetChange, DownloadFormat, UploadForm
+from mill_api.datasets.tables import DatasetRow, DatasetStatus, DatasetVersionRow
+from mill_api.db import Database, ReadSession, UnitOfWork
+from mill_api.jobs.service import NewJob, enqueue
+from mill_api.projects.service import require_open_project
+from mill_api.storage.uploads import Upload, receive
+
+_LONGEST_FILE_NAME = 255
+
+
+@dataclass(frozen=True)
+class DatasetService:
+    """Uploads own their transactions, because none may be open while bytes flow; all else runs in the caller's."""
+
+    database: Database
+    objects: ObjectStore
+    max_upload_bytes: int
+
+    async def upload(self, request: Request, owner: Principal) -> tuple[DatasetRow, DatasetVersionRow]:
+        """Stream the file into the store, then write version and profile job in one transaction.
+
+        Raises what `storage.uploads.receive` raises, `Invalid` for the fields, `ProjectNotFound`. No object stays behind.
+        """
+        version_id = new_id()
+        key = f"datasets/{version_id}/{new_id()}/raw"
+        upload = await receive(request, self.objects, key, max_bytes=self.max_upload_bytes)
+        try:
+            form = read_form(upload)
+            async with self.database.writing(owner.workspace_id) as work:
+                return await add_version(work, version_id, form, upload, owner)
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(self.objects.delete, key))
+            raise
+
+    async def preview(self, version: DatasetVersionRow) -> Preview:
+        if version.preview_key is None:
+            raise not_ready(version)
+        return Preview.model_validate_json(await asyncio.to_thread(self.objects.get, version.preview_key))
+
+    def download(self, version: DatasetVersionRow, form: DownloadFormat) -> ObjectInfo:
+        """The object to stream: the very bytes that were uploaded, or the canonical Parquet."""
+        if form == "raw":
+            return ObjectInfo(version.raw_key, version.raw_size, version.raw_sha256)
+        report = report_of(version)
+        return ObjectInfo(version.data_key or "", report.parquet_bytes, report.parquet_sha256)
+
+    async def delete(self, work: UnitOfWork, dataset_id: UUID, user: Principal) -> None:
+        """Rows now, objects after the commit. Raises `DatasetNotFound`, `DatasetInUse` while jobs work with it."""
+        dataset, _ = await repository.dataset(work.session, dataset_id)
+        versions = await repository.all_versions(work.session, dataset_id)
+        if await repository.has_open_jobs(work.session, [version.id for version in versions]):
+            raise DatasetInUse("Wait for the dataset's jobs, or cancel them, and delete it then")
+        keys = [key for version in versions for key in version.object_keys]
+        audit(work, user, "dataset.deleted", "dataset", dataset.id, name=dataset.name)
+        await work.session.delete(dataset)
+        await work.session.flush()
+        work.after_commit(lambda: asyncio.to_thread(self._delete_objects, keys))
+
+    def _delete_objects(self, keys: list[str]) -> None:
+        for key in keys:
+            self.objects.delete(key)
+
+
+async def add_version(
+    work: UnitOfWork, version_id: UUID, form: UploadForm, upload: Upload, owner: Principal
+) -> tuple[DatasetRow, DatasetVersionRow]:
+    """The next version of the name in its project, and its profile job."""
+    await require_open_project(work.session, form.project_id)
+    dataset = await repository.next_version(work.session, form, owner)
+    job = await enqueue(
+        work,
+        NewJob(
+            settings=PROFILE,
+            tenant_id=owner.workspace_id,
+            spec={"version_id": str(version_id)},
+            subject_id=dataset.id,
+            requested_by=owner.user_id,
+        ),
+    )
+    version = DatasetVersionRow(
+        id=version_id,
+        tenant_id=owner.workspace_id,
+        dataset_id=dataset.id,
+        version=dataset.latest_version,
+        job_id=job.id,
+        created_by=owner.user_id,
+        file_name=upload.file_name[:_LONGEST_FILE_NAME],
+        raw_key=upload.stored.key,
+        raw_sha256=upload.stored.sha256,
+        raw_size=upload.stored.size,
+    )
+    work.session.add(version)
+    await work.session.flush()
+    await work.session.refresh(version)
+    audit(work, owner, "dataset.uploaded", "dataset", dataset.id, version=version.version)
+    return dataset, version
+
+
+async def change(work: UnitOfWork, dataset_id: UUID, wish: DatasetChange) -> tuple[DatasetRow, DatasetVersionRow]:
+    """Raises `DatasetNotFound`, and a conflict where the new name is taken in the project."""
+    dataset, latest = await repository.dataset(work.session, dataset_id)
+    for field, value in wish.model_dump(exclude_none=True).items():
+        setattr(dataset, field, value)
+    await work.session.flush()
+    await work.session.refresh(dataset)
+    return dataset, latest
+
+
+async def ready_version(session: ReadSession, dataset_id: UUID, version: int | None) -> DatasetVersionRow:
+    """The version asked for, or the latest. Raises `DatasetNotFound`, `DatasetVersionNotFound`, `DatasetNotReady`."""
+    row = await repository.version(session, dataset_id, version)
+    if row.status is not DatasetStatus.READY:
+        raise not_ready(row)
+    return row
+
+
+def report_of(version: DatasetVersionRow) -> DatasetReport:
+    """What profiling found. Raises `DatasetNotReady`."""
+    if version.report is None:
+        raise not_ready(version)
+    return DatasetReport.model_validate(version.report)
+
+
+def not_ready(version: DatasetVersionRow) -> DatasetNotReady:
+    if version.status is DatasetStatus.INVALID:
+        reason = (version.problem or {}).get("detail", "the table could not be read")
+        return DatasetNotReady(f"Version {version.version} is invalid: {reason}")
+    return DatasetNotReady(f"Version {version.version} is still being profiled; follow job {version.job_id}")
+
+
+def read_form(upload: Upload) -> UploadForm:
+    """The text fields, checked. The name defaults to the file's own, tags may be repeated or separated by commas."""
+    values: dict[str, Any] = {}
+    for name, given in upload.fields.items():
+        if name == "tags":
+            values[name] = [tag for text in given for tag in text.split(",") if tag.strip()]
+        elif len(given) == 1:
+            values[name] = given[0]
+        else:
+            raise Invalid(f"{name} is given twice", errors=[{"pointer": f"/{name}", "detail": "given more than once"}])
+    values.setdefault("name", PurePosixPath(upload.file_name.replace("\\", "/")).stem)
+    try:
+        return UploadForm.model_validate(values)
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def _invalid(error: ValidationError) -> Invalid:
+    errors = [
+        {"pointer": "".join(f"/{part}" for part in item["loc"]), "detail": item["msg"]}
+        for item in error.errors(include_url=False, include_input=False)
+    ]
+    return Invalid("; ".join(f"{item['pointer']}: {item['detail']}" for item in errors), errors=errors)

@@ -1,0 +1,1 @@
+"""Deployments: which version is live, what the data plane is told, batch predictions, the history of single ones."""

@@ -1,0 +1,147 @@
+"""The rules of batch predictions: a dataset or a file of one's own, scored by a version of a model."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from uuid import UUID
+
+from mill_contracts.ids import JobId, new_id
+from mill_contracts.tokens import Scope
+from mill_kit.problems import Invalid
+from mill_kit.store import ObjectInfo, ObjectStore
+from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.concurrency import iterate_in_threadpool
+from starlette.requests import Request
+
+from mill_api.access.audit import audit
+from mill_api.access.principal import Principal
+from mill_api.datasets import repository as datasets
+from mill_api.datasets.service import not_ready
+from mill_api.datasets.tables import DatasetStatus
+from mill_api.db import Database, UnitOfWork
+from mill_api.deployments import repository
+from mill_api.deployments.errors import BatchNotDone
+from mill_api.deployments.handlers import SCORE
+from mill_api.deployments.schemas import BatchForm, BatchWish
+from mill_api.deployments.tables import BatchPredictionRow
+from mill_api.jobs.service import NewJob, enqueue
+from mill_api.models import repository as models
+from mill_api.models.errors import ModelNotTrained
+from mill_api.models.tables import ModelVersionRow
+from mill_api.storage.uploads import Upload, receive
+
+
+@dataclass(frozen=True)
+class BatchService:
+    """An uploaded file owns its transaction, because none may be open while bytes flow."""
+
+    database: Database
+    objects: ObjectStore
+    max_upload_bytes: int
+
+    async def score_dataset(self, model_id: UUID, wish: BatchWish, who: Principal) -> BatchPredictionRow:
+        """Raises `ModelNotFound`, `ModelNotTrained`, `DatasetNotFound`, `DatasetNotReady`."""
+        who.need_scope(Scope.PREDICT)
+        async with self.database.writing(who.workspace_id) as work:
+            version = await _scoring_version(work.session, model_id, wish.version)
+            data = await datasets.version(work.session, wish.dataset_id, wish.dataset_version)
+            if data.status is DatasetStatus.INVALID:
+                raise not_ready(data)
+            row = BatchPredictionRow(
+                id=new_id(),
+                tenant_id=who.workspace_id,
+                model_id=model_id,
+                model_version_id=version.id,
+                dataset_version_id=data.id,
+                created_by=who.user_id,
+                file_name=data.file_name,
+                output_format=wish.output_format,
+                return_probabilities=wish.return_probabilities,
+            )
+            waits_for = JobId(data.job_id) if data.status is DatasetStatus.PROCESSING else None
+            return await _add(work, row, who, waits_for)
+
+    async def score_file(self, request: Request, model_id: UUID, who: Principal) -> BatchPredictionRow:
+        """Raises what `receive` raises, `Invalid` for the fields, `ModelNotFound`, `ModelNotTrained`. No object stays behind."""
+        who.need_scope(Scope.PREDICT)
+        batch_id = new_id()
+        key = f"scores/{batch_id}/{new_id()}/raw"
+        upload = await receive(request, self.objects, key, max_bytes=self.max_upload_bytes)
+        try:
+            form = _form(upload)
+            async with self.database.writing(who.workspace_id) as work:
+                version = await _scoring_version(work.session, model_id, form.version)
+                row = BatchPredictionRow(
+                    id=batch_id,
+                    tenant_id=who.workspace_id,
+                    model_id=model_id,
+                    model_version_id=version.id,
+                    created_by=who.user_id,
+                    file_name=upload.file_name[:255],
+                    file_key=key,
+                    file_sha256=upload.stored.sha256,
+                    output_format=form.output_format,
+                    return_probabilities=form.return_probabilities,
+                )
+                return await _add(work, row, who, None)
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(self.objects.delete, key))
+            raise
+
+    def result(self, batch: BatchPredictionRow) -> tuple[ObjectInfo, AsyncIterator[bytes]]:
+        """The file with predictions, to stream. Raises `BatchNotDone`."""
+        if batch.output_key is None or batch.report is None:
+            reason = (batch.problem or {}).get("detail", f"follow job {batch.job_id}")
+            raise BatchNotDone(f"There is no result: {reason}")
+        stored = ObjectInfo(batch.output_key, batch.report["output_bytes"], batch.report["output_sha256"])
+        return stored, iterate_in_threadpool(self.objects.stream(stored.key))
+
+
+async def _add(
+    work: UnitOfWork, row: BatchPredictionRow, who: Principal, waits_for: JobId | None
+) -> BatchPredictionRow:
+    spec = {"batch_id": str(row.id), "model_version_id": str(row.model_version_id)}
+    if row.dataset_version_id is not None:
+        spec["dataset_version_id"] = str(row.dataset_version_id)
+    job = await enqueue(
+        work,
+        NewJob(
+            settings=SCORE,
+            tenant_id=who.workspace_id,
+            spec=spec,
+            subject_id=row.id,
+            requested_by=who.user_id,
+            waits_for=waits_for,
+        ),
+    )
+    row.job_id = job.id
+    work.session.add(row)
+    await work.session.flush()
+    await work.session.refresh(row)
+    audit(work, who, "batch-prediction.asked", "batch-prediction", row.id)
+    return row
+
+
+async def _scoring_version(session: AsyncSession, model_id: UUID, number: int | None) -> ModelVersionRow:
+    """The version asked for, else the live one, else the latest trained."""
+    _, version = await models.version(session, model_id, number)
+    if number is None:
+        live = await repository.deployment_of(session, model_id)
+        if live is not None and live.active_version_id is not None:
+            return await models.version_by_id(session, live.active_version_id)
+        version = await models.latest_trained(session, model_id) or version
+    if not version.is_trained:
+        raise ModelNotTrained(f"Version {version.version} is not trained; follow job {version.job_id}")
+    return version
+
+
+def _form(upload: Upload) -> BatchForm:
+    try:
+        return BatchForm.model_validate({name: values[-1] for name, values in upload.fields.items()})
+    except ValidationError as error:
+        errors = [
+            {"pointer": "".join(f"/{part}" for part in item["loc"]), "detail": item["msg"]}
+            for item in error.errors(include_url=False, include_input=False)
+        ]
+        raise Invalid("; ".join(f"{item['pointer']}: {item['detail']}" for item in errors), errors=errors) from None

@@ -1,0 +1,157 @@
+"""What crosses the wire about deployments and predictions."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Literal, Self
+from uuid import UUID
+
+from mill_contracts.training import ScoreReport
+from pydantic import BaseModel, ConfigDict, Field
+
+from mill_api.deployments.rollout import Rollout, RolloutState
+from mill_api.deployments.tables import BatchPredictionRow, DeploymentRow, PredictionRow
+from mill_api.models.tables import ModelRow, ModelVersionRow
+
+OutputFormat = Literal["parquet", "csv"]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class DeployWish(_Wire):
+    """`version`: the latest when left out. A version that is still training goes live when it is trained."""
+
+    version: int | None = Field(default=None, ge=1)
+    public: bool | None = Field(default=None, description="true: callable without a key, by anyone who can reach it")
+
+
+class Replica(_Wire):
+    replica: str
+    state: str
+    reason: str | None
+
+
+class Deployment(_Wire):
+    """`status` is the rollout's; `version` is live (or on its way), `waiting_for` still trains."""
+
+    id: UUID
+    model_id: UUID
+    model_name: str
+    status: RolloutState
+    version: int | None
+    model_version_id: UUID | None
+    previous_version: int | None
+    waiting_for: int | None
+    public: bool
+    replicas: list[Replica]
+    predict_path: str
+    deployed_at: datetime | None
+
+    @classmethod
+    def of(cls, row: DeploymentRow, model: ModelRow, versions: dict[UUID, ModelVersionRow], rollout: Rollout) -> Self:
+        def number(version_id: UUID | None) -> int | None:
+            return None if version_id is None else versions[version_id].version
+
+        return cls(
+            id=row.id,
+            model_id=model.id,
+            model_name=model.name,
+            status=rollout.state,
+            version=number(row.active_version_id),
+            model_version_id=row.active_version_id,
+            previous_version=number(row.previous_version_id),
+            waiting_for=number(row.wanted_version_id),
+            public=row.public,
+            replicas=[Replica(**asdict(state)) for state in rollout.replicas],
+            predict_path=f"/predict/{model.id}",
+            deployed_at=row.deployed_at,
+        )
+
+
+class Undeployed(_Wire):
+    model_id: UUID
+    status: Literal["undeployed"] = "undeployed"
+
+
+class BatchWish(_Wire):
+    """Score a dataset; to score a file of your own, send it as multipart with the same fields."""
+
+    dataset_id: UUID
+    dataset_version: int | None = Field(default=None, ge=1)
+    version: int | None = Field(
+        default=None, ge=1, description="The live version when left out, else the latest trained"
+    )
+    output_format: OutputFormat = "parquet"
+    return_probabilities: bool = True
+
+
+class BatchForm(_Wire):
+    """The text fields beside an uploaded file."""
+
+    version: int | None = Field(default=None, ge=1)
+    output_format: OutputFormat = "parquet"
+    return_probabilities: bool = True
+
+
+class BatchPrediction(_Wire):
+    """`status` is `processing`, `ready` or `failed`; `report` counts rows and names the columns of the result."""
+
+    id: UUID
+    model_id: UUID
+    model_version_id: UUID
+    dataset_version_id: UUID | None
+    job_id: UUID
+    status: Literal["processing", "ready", "failed"]
+    file_name: str
+    output_format: OutputFormat
+    report: ScoreReport | None
+    problem: dict[str, Any] | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: BatchPredictionRow) -> Self:
+        status = "ready" if row.report is not None else "processing" if row.problem is None else "failed"
+        return cls.model_validate(
+            {
+                "id": row.id,
+                "model_id": row.model_id,
+                "model_version_id": row.model_version_id,
+                "dataset_version_id": row.dataset_version_id,
+                "job_id": row.job_id,
+                "status": status,
+                "file_name": row.file_name,
+                "output_format": row.output_format,
+                "report": row.report,
+                "problem": row.problem,
+                "created_at": row.created_at,
+            }
+        )
+
+
+class PredictionWish(_Wire):
+    """One row for a live model, by id, name or name@version."""
+
+    model: str = Field(min_length=1, max_length=200)
+    input_data: dict[str, Any] = Field(max_length=10_000)
+    return_probabilities: bool = True
+    use_cache: bool = True
+
+
+class Prediction(_Wire):
+    """What was asked and what ml-service answered (`output` is its answer, or its problem where `status` is not 200)."""
+
+    id: UUID
+    model: str
+    model_id: UUID | None
+    status: int
+    milliseconds: float
+    input: dict[str, Any]
+    output: dict[str, Any]
+    request_id: str | None
+    asked_by: UUID
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: PredictionRow) -> Self:
+        return cls.model_validate({name: getattr(row, name) for name in cls.model_fields})

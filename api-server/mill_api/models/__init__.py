@@ -1,0 +1,1 @@
+"""Models: what to train, the versions that came of it, and how good each is."""

@@ -1,0 +1,37 @@
+"""What models ask of the deployments above them. Implemented there, given at the composition root."""
+
+from collections.abc import Collection
+from typing import Protocol
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from mill_api.db import UnitOfWork
+from mill_api.models.tables import ModelVersionRow
+
+
+class Deployments(Protocol):
+    async def deployed(self, session: AsyncSession, version_ids: Collection[UUID]) -> set[UUID]:
+        """Those of `version_ids` that are live now."""
+        ...
+
+    async def trained(self, work: UnitOfWork, version: ModelVersionRow) -> None:
+        """A version has just been trained, in this transaction: a deploy that was asked for takes effect."""
+        ...
+
+    async def failed(self, work: UnitOfWork, version: ModelVersionRow) -> None:
+        """A training has just failed or been cancelled: a deploy that was asked for is void."""
+        ...
+
+
+class NoDeployments:
+    """For a control plane without deployments, and for tests of models alone."""
+
+    async def deployed(self, session: AsyncSession, version_ids: Collection[UUID]) -> set[UUID]:  # noqa: ARG002 - nothing is live
+        return set()
+
+    async def trained(self, work: UnitOfWork, version: ModelVersionRow) -> None:
+        """Nothing waits."""
+
+    async def failed(self, work: UnitOfWork, version: ModelVersionRow) -> None:
+        """Nothing waits."""
