@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from mill_serving.engine import Engine
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EngineCollector(Collector):
     """Labels are bounded: at most 200 models, routes by template, status codes."""
 
