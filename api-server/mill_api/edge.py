@@ -5,6 +5,7 @@ from collections.abc import Collection
 from mill_kit.http.problems import problem_response
 from mill_kit.logs import get_logger
 from mill_kit.problems import Problem
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -39,7 +40,7 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._limit:
-                raise self._refusal()
+                raise HTTPException(TooLarge.status, self._refusal().detail)  # FastAPI lets only its own through
             return message
 
         return receive_some

@@ -1,0 +1,127 @@
+"""The edge of the api-server: problems for everything, slashes, request ids, limits, health, metrics."""
+
+import re
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from mill_api.app import create_app, openapi_document
+from mill_api.settings import Settings
+from mill_api.testing import Person
+
+PROBLEM = "application/problem+json"
+
+
+async def test_an_unknown_path_and_method_are_problems(client: AsyncClient) -> None:
+    missing = await client.get("/api/v1/nothing")
+    assert (missing.status_code, missing.headers["content-type"]) == (404, PROBLEM)
+    assert missing.json()["type"] == "urn:modelmill:problem:no-such-route"
+    method = await client.delete("/api/v1/auth/token")
+    assert (method.status_code, method.headers["content-type"]) == (405, PROBLEM)
+    assert method.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"name": ' + b"[" * 100_000, b'"x"'])
+async def test_a_malformed_body_is_a_problem(client: AsyncClient, ada: Person, content: bytes) -> None:
+    headers = ada.headers | {"Content-Type": "application/json"}
+    answer = await client.post("/api/v1/projects", content=content, headers=headers)
+    assert answer.status_code in (400, 422)
+    assert answer.headers["content-type"] == PROBLEM
+
+
+async def test_every_wrong_field_has_its_pointer(client: AsyncClient, ada: Person) -> None:
+    body = {"name": "", "tags": ["ok", 5], "config": 1, "a/b~c": 1}
+    answer = await client.post("/api/v1/projects", json=body, headers=ada.headers)
+    assert answer.status_code == 422
+    assert {error["pointer"] for error in answer.json()["errors"]} == {"/name", "/tags/1", "/config", "/a~1b~0c"}
+    query = await client.get("/api/v1/projects", params={"limit": 0}, headers=ada.headers)
+    assert query.json()["errors"][0]["pointer"] == "/query/limit"
+    path = await client.get("/api/v1/projects/not-an-id", headers=ada.headers)
+    assert path.json()["errors"][0]["pointer"] == "/path/project_id"
+
+
+async def test_every_route_answers_with_and_without_a_trailing_slash(client: AsyncClient, ada: Person) -> None:
+    for path in ("/health", "/api/v1/auth/me", "/api/v1/projects", "/metrics"):
+        with_slash = await client.get(path + "/", headers=ada.headers)
+        assert with_slash.status_code == (await client.get(path, headers=ada.headers)).status_code == 200, path
+        assert not with_slash.history
+    made = await client.post("/api/v1/projects/", json={"name": "x"}, headers=ada.headers)
+    assert made.status_code == 201
+
+
+async def test_a_request_id_is_kept_or_made(client: AsyncClient) -> None:
+    kept = await client.get("/api/v1/auth/me", headers={"X-Request-ID": "from-the-client-1"})
+    assert kept.headers["x-request-id"] == kept.json()["request_id"] == "from-the-client-1"
+    made = await client.get("/api/v1/auth/me", headers={"X-Request-ID": "bad\x07id with spaces"})
+    assert re.fullmatch("[0-9a-f]{32}", made.headers["x-request-id"])
+
+
+async def test_a_body_is_at_most_a_mebibyte(client: AsyncClient, ada: Person) -> None:
+    async def chunks():  # type: ignore[no-untyped-def]
+        yield b'{"name": "'
+        for _ in range(40):
+            yield b"x" * 65536
+
+    announced = await client.post("/api/v1/projects", json={"name": "x" * 2**20}, headers=ada.headers)
+    streamed = await client.post("/api/v1/projects", content=chunks(), headers=ada.headers)
+    for answer in (announced, streamed):
+        assert (answer.status_code, answer.headers["content-type"]) == (413, PROBLEM), answer.text
+
+
+async def test_an_unforeseen_error_is_a_bare_problem_with_the_request_id(app: FastAPI, settings: Settings) -> None:
+    broken = create_app(settings)
+
+    @broken.get("/broken")
+    async def fail() -> None:  # pyright: ignore[reportUnusedFunction]
+        raise RuntimeError("the password is hunter2")
+
+    async with AsyncClient(transport=ASGITransport(broken), base_url="http://modelmill.test") as client:
+        answer = await client.get("/broken", headers={"X-Request-ID": "find-me-in-logs"})
+    assert (answer.status_code, answer.headers["content-type"]) == (500, PROBLEM)
+    assert answer.json()["request_id"] == answer.headers["x-request-id"] == "find-me-in-logs"
+    assert "hunter2" not in answer.text
+
+
+async def test_health_tells_up_from_ready(client: AsyncClient, settings: Settings) -> None:
+    for path in ("/health", "/health/detailed", "/health/ready", "/health/live", "/health/startup"):
+        assert (await client.get(path)).status_code == 200, path
+    detailed = (await client.get("/health/detailed")).json()
+    assert detailed["status"] == "healthy"
+    assert set(detailed["checks"]) >= {"database", "store", "cache"}
+    not_started = AsyncClient(transport=ASGITransport(create_app(settings)), base_url="http://modelmill.test")
+    async with not_started as early:
+        assert (await early.get("/health/live")).status_code == 200
+        assert (await early.get("/health/ready")).status_code == 503
+        assert (await early.get("/health/startup")).status_code == 503
+
+
+async def test_metrics_count_requests_by_route_not_by_path(client: AsyncClient, ada: Person) -> None:
+    await client.get("/api/v1/projects/0197a000-0000-7000-8000-000000000000", headers=ada.headers)
+    await client.get("/wp-admin/1234")
+    exposed = (await client.get("/metrics")).text
+    assert 'http_requests_total{method="GET",route="/api/v1/projects/{project_id}",status="404"}' in exposed
+    assert 'route="unmatched",status="404"' in exposed
+    assert "0197a000" not in exposed
+    assert "wp-admin" not in exposed
+    assert 'http_request_duration_seconds_bucket{le="0.5"' in exposed
+    assert "active_requests 1.0" in exposed
+
+
+async def test_the_document_describes_every_route(client: AsyncClient) -> None:
+    served = (await client.get("/openapi.json")).json()
+    assert served == openapi_document()
+    operations = [operation for path in served["paths"].values() for operation in path.values()]
+    assert all(operation.get("summary") and operation.get("description") for operation in operations)
+    assert (await client.get("/docs")).status_code == 200
+
+
+async def test_every_route_asks_who_is_there(client: AsyncClient) -> None:
+    """Signing in is open; anything else without a token is 401, whatever the body."""
+    open_routes = {f"/api/v1/auth/{verb}" for verb in ("register", "token", "refresh", "logout")}
+    for path, methods in openapi_document()["paths"].items():
+        if path in open_routes:
+            continue
+        concrete = re.sub(r"\{[^}]+\}", "0197a000-0000-7000-8000-000000000000", path)
+        for method in methods:
+            answer = await client.request(method.upper(), concrete)
+            assert answer.status_code == 401, (method, path, answer.status_code)
