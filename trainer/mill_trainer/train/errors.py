@@ -10,7 +10,8 @@ Problem
 ├── ClassTooSmall       a class has too few rows to be learnt and measured
 ├── ClassesWrong        labels, positive class or threshold do not fit the classes
 ├── TooFewRows          nothing is left to learn from or to measure with
-└── NoFeatures          no usable column is left
+├── NoFeatures          no usable column is left
+└── InfiniteValues      a feature holds infinity
 
 What the encoder refuses (`InvalidExpression`, `InvalidPreprocessing`) is `mill_pack`'s.
 """
@@ -78,3 +79,9 @@ class NoFeatures(Problem):
     status = 422
     slug = "no-features"
     title = "No feature is left to learn from"
+
+
+class InfiniteValues(Problem):
+    status = 422
+    slug = "infinite-values"
+    title = "A feature holds infinite values"

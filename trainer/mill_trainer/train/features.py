@@ -4,8 +4,8 @@ import numpy as np
 from mill_contracts.recipe import Recipe
 from mill_contracts.tables import ColumnKind, TableWarning
 
-from mill_trainer.train.errors import ColumnMissing, NoFeatures
-from mill_trainer.train.table import Column, Table, is_missing
+from mill_trainer.train.errors import ColumnMissing, InfiniteValues, NoFeatures
+from mill_trainer.train.table import Column, Table, has_infinity, is_missing
 
 _MANY_DISTINCT = 0.9
 """A text column with this share of distinct values is more likely an identifier than a category."""
@@ -24,6 +24,8 @@ def choose_features(table: Table, recipe: Recipe) -> tuple[tuple[str, ...], tupl
             detail = "No row has a value here: the column was left out"
             warnings.append(TableWarning(code="all-missing-column", column=name, detail=detail))
             continue
+        if has_infinity(table.columns[name]):
+            raise InfiniteValues(f'The column "{name}" holds infinite values: replace them, or exclude the column.')
         features.append(name)
         warnings.extend(_about(name, table.columns[name][~missing], table.kinds[name], recipe))
     if not features:

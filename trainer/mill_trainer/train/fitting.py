@@ -15,7 +15,6 @@ from mill_contracts.recipe import Framework, Task
 from mill_contracts.tables import TableWarning
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 from xgboost.callback import TrainingCallback
 
 from mill_trainer.train.errors import InvalidParameters
@@ -67,7 +66,7 @@ class Fitted:
 
 def fit(fitting: Fitting, matrix: Floats, y: NDArray[Any], advance: Advance) -> Fitted:
     """Fit a fresh estimator. Raises `InvalidParameters` with the library's own words where it refuses."""
-    with warnings.catch_warnings(record=True) as caught, threadpool_limits(limits=fitting.threads):
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             estimator = construct(fitting.family, fitting.task, fitting.parameters, fitting.seed, fitting.threads)
@@ -93,6 +92,12 @@ def refusing(family: Family, act: Callable[[], Floats]) -> Floats:
         return act()
     except (ValueError, TypeError, OverflowError, LightGBMError) as refusal:
         raise _refused(family, refusal) from refusal
+
+
+def forget_threads(family: Family, estimator: Estimator) -> None:
+    """Serving decides on its own threads; what the trainer had must not travel in the package."""
+    if family.framework is Framework.SKLEARN and family.threads:
+        estimator.set_params(**{family.threads: None})
 
 
 def _fit_by_framework(estimator: Any, fitting: Fitting, matrix: Floats, y: NDArray[Any], advance: Advance) -> None:

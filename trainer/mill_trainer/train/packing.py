@@ -29,6 +29,7 @@ from mill_trainer.train.decisions import Classes
 from mill_trainer.train.edges import edge_columns
 from mill_trainer.train.estimators import Estimator, Family
 from mill_trainer.train.evaluation import Evaluation, Evaluator
+from mill_trainer.train.fitting import forget_threads
 from mill_trainer.train.table import Table
 from mill_trainer.train.target import Target
 
@@ -79,6 +80,7 @@ def compare(trained: Trained) -> tuple[EnginePayload, EngineCheck]:
 
 def pack(task: TrainTask, trained: Trained, path: Path) -> TrainingReport:
     """Write the package and say all there is to say of it. The file opens, or nothing is written."""
+    forget_threads(trained.family, trained.estimator)
     payload, check = compare(trained)
     draft = _draft(task, trained, check)
     parts = _Parts(encoder=trained.encoder, payload=payload, golden_rows=_golden_rows(task, trained))

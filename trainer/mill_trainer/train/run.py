@@ -14,6 +14,7 @@ from mill_contracts.recipe import Recipe, Task
 from mill_contracts.tables import TableWarning
 from mill_contracts.tasks import TrainTask
 from mill_contracts.training import FeatureImportance
+from threadpoolctl import threadpool_limits
 
 from mill_trainer.reporting import Report
 from mill_trainer.train.decisions import Classes
@@ -27,7 +28,7 @@ from mill_trainer.train.packing import Trained, pack
 from mill_trainer.train.preparation import Prepared, prepare, style_of
 from mill_trainer.train.progress import EVALUATED, FITTED, PREPARED, READ, TrainingProgress
 from mill_trainer.train.splitting import Split, fold_count, folds, split_holdout
-from mill_trainer.train.table import Table, read_table
+from mill_trainer.train.table import Table, has_infinity, read_table
 from mill_trainer.train.target import Target, read_target
 
 MODEL_FILE = "model.mill"
@@ -40,13 +41,17 @@ def train(task: TrainTask, report: Report) -> None:
     Raises the problems of `mill_trainer.train.errors` and of `mill_pack.errors`; nothing is written then.
     """
     algorithm = check_recipe(task.recipe)
+    with threadpool_limits(limits=task.limits.threads):
+        _train(task, report, algorithm)
+
+
+def _train(task: TrainTask, report: Report, algorithm: Algorithm) -> None:
     report.stage("reading")
     data = _read(task)
     report.progress(READ)
     for warning in data.warnings:
         report.log(f"{warning.column}: {warning.detail}" if warning.column else warning.detail, "warning")
-    training = _Training(task, report, algorithm, data)
-    trained = training.run()
+    trained = _Training(task, report, algorithm, data).run()
     report.stage("packing")
     result = pack(task, trained, task.out_dir / MODEL_FILE)
     (task.out_dir / REPORT_FILE).write_text(result.model_dump_json(), "utf-8")
@@ -84,7 +89,9 @@ def _read(task: TrainTask) -> _Data:
     table = whole if len(target.rows) == whole.rows else whole.take(target.rows)
     features, warnings = choose_features(table, task.recipe)
     split = split_holdout(table, target, task.recipe)
-    return _Data(table, target, features, split, target.warnings + warnings)
+    # A column left out for its infinite values must not reach the encoder, not even as an input of a derived feature.
+    finite = tuple(name for name, column in table.columns.items() if not has_infinity(column))
+    return _Data(table.only(finite), target, features, split, target.warnings + warnings)
 
 
 class _Training:

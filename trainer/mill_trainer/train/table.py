@@ -75,6 +75,10 @@ def is_missing(column: Column) -> NDArray[np.bool_]:
     return np.isnan(column)
 
 
+def has_infinity(column: Column) -> bool:
+    return column.dtype != object and bool(np.isinf(column).any())
+
+
 def _values(column: Any, kind: ColumnKind) -> Column:
     if kind is ColumnKind.STRING:
         return np.asarray(column.cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)

@@ -15,6 +15,8 @@ from mill_trainer.train.table import Rows, Table, is_missing
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_NAMED = 5
+MOST_CLASSES = 1_000
+"""Boosting grows a tree a round for each class; beyond this a target is an identifier or a number."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,9 @@ def _numbers(name: str, column: NDArray[Any], kind: ColumnKind) -> NDArray[np.fl
 
 
 def _classes(name: str, column: NDArray[Any], kind: ColumnKind) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    values, y = np.unique(column.astype(str) if kind is ColumnKind.STRING else column, return_inverse=True)
+    values: list[Any] = sorted(set(column.tolist()))
+    code = {value: index for index, value in enumerate(values)}
+    y = np.fromiter((code[value] for value in column.tolist()), dtype=np.int64, count=len(column))
     classes = tuple(label(value, kind) for value in values)
     if len(classes) == 1:
         raise TargetConstant(f'Every row of the target "{name}" is "{classes[0]}": there is nothing to learn.')
@@ -79,7 +83,11 @@ def _classes(name: str, column: NDArray[Any], kind: ColumnKind) -> tuple[NDArray
             f'These classes of "{name}" have one row only: {named}{more}. A class needs two rows at least, one to learn '
             f"from and one to measure with: add rows, merge classes or leave these rows out.{other}"
         )
-    return y.astype(np.int64), classes
+    if len(classes) > MOST_CLASSES:
+        raise ClassesWrong(
+            f'The target "{name}" has {len(classes)} classes; {MOST_CLASSES} is the most. Merge classes, or train a regression.'
+        )
+    return y, classes
 
 
 def label(value: Any, kind: ColumnKind) -> str:
