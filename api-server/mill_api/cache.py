@@ -2,7 +2,7 @@
 
 The one place that meets the client library's partly untyped constructor.
 """
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from redis.asyncio import Redis
 
@@ -17,3 +17,15 @@ def open_cache(url: str) -> Redis:
 async def check_cache(cache: Redis) -> None:
     """Raises what the client raises when the cache does not answer."""
     await cache.execute_command("PING")
+
+
+async def values_of(cache: Redis, pattern: str) -> list[bytes]:
+    """The values of all keys that match, in no order. Raises what the client raises when the cache does not answer."""
+    keys: list[bytes] = [key async for key in cache.scan_iter(match=pattern, count=100)]
+    found = await cache.mget(keys) if keys else []
+    return [value.encode() if isinstance(value, str) else value for value in found if value is not None]
+
+
+async def publish(cache: Redis, channel: str, message: str) -> None:
+    """To whoever listens now. Raises what the client raises when the cache does not answer."""
+    await cache.publish(channel, message)
