@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from mill_kit.store import ObjectInfo, ObjectStore
 from starlette.concurrency import iterate_in_threadpool
 
-from mill_api.access.dependencies import ProjectEditor, Reading, Work
+from mill_api.access.dependencies import Paging, ProjectEditor, Reading, Work
 from mill_api.datasets import repository, service
 from mill_api.datasets.repository import DatasetFilter
 from mill_api.datasets.schemas import (
@@ -25,7 +25,6 @@ from mill_api.datasets.schemas import (
 from mill_api.datasets.service import DatasetService
 from mill_api.datasets.tables import DatasetStatus
 from mill_api.db.pages import Page
-from mill_api.db.paging import Paging
 
 router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"])
 

@@ -8,10 +8,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from mill_kit.http.problems import MEDIA_TYPE
 
-from mill_api.access.dependencies import Me, ProjectEditor, Reading, Work
+from mill_api.access.dependencies import Me, Paging, ProjectEditor, Reading, Work
 from mill_api.db import ReadSession, WriteSession
 from mill_api.db.pages import Page
-from mill_api.db.paging import Paging
 from mill_api.deployments import repository
 from mill_api.deployments.batches import BatchService
 from mill_api.deployments.predictions import PredictionService

@@ -12,9 +12,8 @@ from mill_contracts.recipe import Framework, Task
 from mill_kit.store import ObjectStore
 from starlette.concurrency import iterate_in_threadpool
 
-from mill_api.access.dependencies import Me, ProjectEditor, Reading, Work
+from mill_api.access.dependencies import Me, Paging, ProjectEditor, Reading, Work
 from mill_api.db.pages import Page
-from mill_api.db.paging import Paging
 from mill_api.models import repository, service
 from mill_api.models.errors import ModelNotTrained
 from mill_api.models.repository import ModelFilter
