@@ -1,5 +1,4 @@
-"""What an endpoint of any domain asks for: who is there (`Me`, `ProjectEditor`, `WorkspaceAdmin`), `Work`, `Reading`,
-`Paging`.
+"""What an endpoint of any domain asks for: who is there (`Me`, `ProjectEditor`, `WorkspaceAdmin`), `Work`, `Reading`.
 
 `Work` commits before the answer is sent. An API key needs the scope `read` for `Reading` and `write` for `Work`.
 """
@@ -7,7 +6,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Annotated, Protocol
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, OAuth2PasswordBearer
 from mill_contracts.tokens import API_KEY_PREFIX, Role, Scope
 
@@ -18,7 +17,6 @@ from mill_api.access.publisher import Publisher
 from mill_api.access.recognise import current_role, principal_of_key
 from mill_api.access.tokens import TokenSigner
 from mill_api.db import Database, ReadSession, UnitOfWork
-from mill_api.db.pages import LONGEST_CURSOR, LONGEST_PAGE, PageRequest, Position
 from mill_api.settings import Settings
 
 _bearer = OAuth2PasswordBearer("/api/v1/auth/token", auto_error=False, description="An access token, or an API key")
@@ -102,15 +100,3 @@ async def read_session(me: Me, parts: Parts) -> AsyncGenerator[ReadSession]:
 
 Work = Annotated[UnitOfWork, Depends(unit_of_work, scope="function")]
 Reading = Annotated[ReadSession, Depends(read_session, scope="function")]
-
-
-def page_request(
-    limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 50,
-    cursor: Annotated[
-        str | None, Query(max_length=LONGEST_CURSOR, description="`next_cursor` of the page before")
-    ] = None,
-) -> PageRequest:
-    return PageRequest(limit, Position.parse(cursor) if cursor else None)
-
-
-Paging = Annotated[PageRequest, Depends(page_request)]

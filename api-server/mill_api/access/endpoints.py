@@ -10,13 +10,14 @@ from mill_contracts.tokens import Role
 
 from mill_api.access import schemas
 from mill_api.access.auth import AuthService
-from mill_api.access.dependencies import Member, Paging, Parts, Reading, SignedIn, Work, WorkspaceAdmin
+from mill_api.access.dependencies import Member, Parts, Reading, SignedIn, Work, WorkspaceAdmin
 from mill_api.access.errors import UserNotFound
 from mill_api.access.keys import KeyService
 from mill_api.access.members import MemberService, ProfileService, create_workspace
 from mill_api.access.principal import Principal, includes
 from mill_api.access.repository import KeyRepository, MembershipRepository, UserRepository
 from mill_api.db.pages import Page
+from mill_api.db.paging import Paging
 
 auth = APIRouter(prefix="/api/v1/auth", tags=["auth"])
 users = APIRouter(prefix="/api/v1/users", tags=["users"])

@@ -7,8 +7,9 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, status
 from mill_contracts.ids import ProjectId
 
-from mill_api.access.dependencies import Paging, ProjectEditor, Reading, Work
+from mill_api.access.dependencies import ProjectEditor, Reading, Work
 from mill_api.db.pages import Page
+from mill_api.db.paging import Paging
 from mill_api.projects.contents import ProjectContents, count_contents
 from mill_api.projects.repository import ProjectFilter, ProjectRepository
 from mill_api.projects.schemas import Project, ProjectChange, ProjectDeletion, ProjectDraft
