@@ -39,6 +39,7 @@ class Home:
         return self.root / "stack.json"
 
     def folder(self, *names: str) -> Path:
+        private_folder(self.root)
         return private_folder(self.root.joinpath(*names))
 
     def log(self, part: str) -> Path:

@@ -10,6 +10,7 @@ from modelmill._errors import (
     AuthenticationError,
     Conflict,
     ConnectionFailed,
+    DeploymentFailed,
     InvalidRequest,
     JobCancelled,
     JobError,
@@ -29,17 +30,33 @@ from modelmill._errors import (
 )
 from modelmill._tokens import MemoryKeeper, TokenKeeper, Tokens
 from modelmill._transport import Retries
-from modelmill._types import ApiKey, Dataset, Job, JobEvent, Model, ModelVersion, Prediction, Predictions, Project, User
+from modelmill._types import (
+    ApiKey,
+    BatchPrediction,
+    Dataset,
+    Deployment,
+    Job,
+    JobEvent,
+    Model,
+    ModelVersion,
+    Prediction,
+    Predictions,
+    Project,
+    User,
+)
 
 __all__ = [
     "AlreadyRegistered",
     "ApiError",
     "ApiKey",
     "AuthenticationError",
+    "BatchPrediction",
     "Client",
     "Conflict",
     "ConnectionFailed",
     "Dataset",
+    "Deployment",
+    "DeploymentFailed",
     "InvalidRequest",
     "Job",
     "JobCancelled",

@@ -7,9 +7,10 @@ from typing import Self
 import httpx
 
 from modelmill._resources.auth import Auth
+from modelmill._resources.batch import Batch
 from modelmill._resources.datasets import Datasets
 from modelmill._resources.jobs import Jobs
-from modelmill._resources.models import Batch, Models
+from modelmill._resources.models import Models
 from modelmill._resources.predictions import Predict
 from modelmill._resources.projects import Projects
 from modelmill._tokens import Anonymous, Identity, KeyIdentity, MemoryKeeper, SignedIn, TokenKeeper

@@ -16,6 +16,7 @@ ModelmillError
 │       └── Unavailable     503
 ├── ConnectionFailed        nobody answered; whether the request was carried out is unknown unless it was a read
 │   └── TimedOut
+├── DeploymentFailed        a replica cannot serve the version, or not in time; the version before goes on serving
 ├── UnexpectedAnswer        the answer is not what this version of the client understands
 └── JobError                the job ended, but not well, or not yet
     ├── JobFailed           `problem` says why
@@ -29,7 +30,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from modelmill._types import Job
+    from modelmill._types import Deployment, Job
 
 TYPE_PREFIX = "urn:modelmill:problem:"
 
@@ -107,6 +108,17 @@ class TimedOut(ConnectionFailed): ...
 
 
 class UnexpectedAnswer(ModelmillError): ...
+
+
+class DeploymentFailed(ModelmillError):
+    def __init__(self, deployment: "Deployment") -> None:
+        self.deployment = deployment
+        reasons = "; ".join(
+            f"{replica['replica']}: {replica.get('reason') or replica['state']}" for replica in deployment.replicas
+        )
+        super().__init__(
+            f"{deployment.model_name} is {deployment.status}, not deployed ({reasons or 'no replica reports'})"
+        )
 
 
 class JobError(ModelmillError):

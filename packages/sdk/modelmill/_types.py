@@ -125,6 +125,33 @@ class ModelVersion(View):
 
 
 @dataclass(frozen=True)
+class Deployment(View):
+    """`status` is the rollout's, replica by replica in `replicas`; `waiting_for` names a version that still trains."""
+
+    id: str
+    model_id: str
+    model_name: str
+    status: str
+    version: int | None = None
+    waiting_for: int | None = None
+    predict_path: str | None = None
+    replicas: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+
+@dataclass(frozen=True)
+class BatchPrediction(View):
+    """`status` is processing, ready or failed; `report` counts the rows and names the columns of the result."""
+
+    id: str
+    model_id: str
+    status: str
+    job_id: str
+    output_format: str = "parquet"
+    report: dict[str, Any] | None = None
+    problem: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class Job(View):
     """`progress` runs from 0 to 1 where the work can be counted; `problem` says why a job failed."""
 

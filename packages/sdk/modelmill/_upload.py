@@ -51,3 +51,7 @@ class Source:
         return cls(
             name or (Path(own_name).name if isinstance(own_name, str) else "upload.csv"), None, nullcontext(file)
         )
+
+
+def quiet(_sent: int, _total: int | None) -> None:
+    """The progress of an upload that nobody watches."""

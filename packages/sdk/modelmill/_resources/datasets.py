@@ -11,7 +11,7 @@ from modelmill._pages import walk
 from modelmill._resources.jobs import Jobs, OnEvent
 from modelmill._transport import Transport, path
 from modelmill._types import Dataset
-from modelmill._upload import Counted, Progress, Source
+from modelmill._upload import Counted, Progress, Source, quiet
 
 
 class Datasets:
@@ -39,7 +39,7 @@ class Datasets:
         fields: dict[str, Any] = {"project_id": project_id, "description": description, "tags": ",".join(tags)}
         fields |= {"name": name or Path(source.name).name.split(".")[0], "sensitive": json.dumps(sensitive)}
         with source.opened as stream:
-            body = Counted(stream, progress or _quiet, source.total)
+            body = Counted(stream, progress or quiet, source.total)
             files = {"file": (source.name, body, "application/octet-stream")}
             answer = self._transport.json("POST", path("datasets"), data=fields, files=files, timeout=None)
         return Dataset.of(answer)
@@ -90,7 +90,3 @@ def save_stream(transport: Transport, url: str, to: Path, **options: Any) -> Pat
                 out.write(chunk)
         part.replace(to)
     return to
-
-
-def _quiet(_sent: int, _total: int | None) -> None:
-    """Nobody watches."""

@@ -1,15 +1,16 @@
-"""Models: trainings, versions, deployments, and whole files scored by them."""
+"""Models: trainings, versions, deployments."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from modelmill._errors import NotFound
+from modelmill._errors import DeploymentFailed, NotFound
 from modelmill._pages import walk
-from modelmill._resources.datasets import save_stream
 from modelmill._resources.jobs import Jobs, OnEvent
 from modelmill._transport import Transport, path
-from modelmill._types import Job, Model, ModelVersion
+from modelmill._types import Deployment, Model, ModelVersion
+
+POLL_SECONDS = 0.2
 
 
 class Models:
@@ -71,38 +72,33 @@ class Models:
         """All versions, newest first."""
         return walk(self._transport, path("models", model_id, "versions"), ModelVersion)
 
-    def deploy(self, model_id: str, **options: Any) -> dict[str, Any]:
-        """Put a version to work; asked for while it trains, it happens when it is trained."""
-        return self._transport.post(path("models", model_id, "deploy"), options)
+    def deploy(self, model_id: str, *, version: int | None = None, public: bool | None = None) -> Deployment:
+        """Put a version (the latest when left out) to work; asked for while it trains, it happens when it is trained."""
+        return Deployment.of(
+            self._transport.post(path("models", model_id, "deploy"), {"version": version, "public": public})
+        )
 
-    def undeploy(self, model_id: str) -> dict[str, Any]:
-        return self._transport.post(path("models", model_id, "undeploy"), {})
+    def deployment(self, model_id: str) -> Deployment:
+        """How far the model's deployment has come."""
+        return Deployment.of(self._transport.get(path("models", model_id, "deployment")))
 
-    def rollback(self, model_id: str) -> dict[str, Any]:
+    def wait_deployed(self, model_id: str, *, timeout: float = 60.0) -> Deployment:
+        """Wait until every replica serves it. Raises `DeploymentFailed`, also when `timeout` seconds were not enough."""
+        deadline = time.monotonic() + timeout
+        while True:
+            found = self.deployment(model_id)
+            if found.status == "deployed":
+                return found
+            if found.status == "failed" or time.monotonic() > deadline:
+                raise DeploymentFailed(found)
+            time.sleep(POLL_SECONDS)
+
+    def undeploy(self, model_id: str) -> None:
+        self._transport.post(path("models", model_id, "undeploy"))
+
+    def rollback(self, model_id: str) -> Deployment:
         """Back to the version deployed before."""
-        return self._transport.post(path("models", model_id, "rollback"), {})
+        return Deployment.of(self._transport.post(path("models", model_id, "rollback")))
 
     def delete(self, model_id: str) -> None:
         self._transport.delete(path("models", model_id))
-
-
-class Batch:
-    """Whole datasets scored as jobs."""
-
-    def __init__(self, transport: Transport, jobs: Jobs) -> None:
-        self._transport = transport
-        self._jobs = jobs
-
-    def start(self, model_id: str, *, dataset_id: str, output_format: str = "parquet", **options: Any) -> Job:
-        """Score every row of a dataset; `output_format` is parquet or csv."""
-        body = {"dataset_id": dataset_id, "output_format": output_format, **options}
-        answer = self._transport.post(path("models", model_id, "batch-predictions"), body)
-        return self._jobs.get(str(answer.get("job_id") or answer["id"]))
-
-    def wait(self, job: Job | str, *, timeout: float | None = None, on_event: OnEvent | None = None) -> Job:
-        return self._jobs.wait(job if isinstance(job, str) else job.id, timeout=timeout, on_event=on_event)
-
-    def download(self, job: Job | str, to: str | Path) -> Path:
-        """Stream the rows with their predictions to `to`."""
-        job_id = job if isinstance(job, str) else job.id
-        return save_stream(self._transport, path("batch-predictions", job_id, "download"), Path(to))

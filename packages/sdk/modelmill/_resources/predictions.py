@@ -24,14 +24,16 @@ class Predict:
         body = {"input_data": dict(row), "return_probabilities": probabilities, "use_cache": use_cache}
         if self._serving is not None:
             return Prediction.of(self._serving.post(_predict(model), body, idempotent=True))
-        return Prediction.of(self._transport.post(path("predictions"), {"model": model, **body}))
+        kept: dict[str, Any] = self._transport.post(path("predictions"), {"model": model, **body})
+        return Prediction.of(kept["output"])
 
     def many(self, model: str, rows: Sequence[Row], *, probabilities: bool = True) -> Predictions:
-        """Predict a few thousand rows at most; whole files are `client.batch`'s."""
+        """Predict a few thousand rows at most; whole files are `client.batch`'s. Without an ml-service, one call per row."""
         body = {"inputs": [dict(row) for row in rows], "return_probabilities": probabilities}
         if self._serving is not None:
             return Predictions.of(self._serving.post(f"{_predict(model)}/batch", body, idempotent=True))
-        return Predictions.of(self._transport.post(path("predictions", "batch"), {"model": model, **body}))
+        answers = [dict(self.one(model, row, probabilities=probabilities).raw) for row in rows]
+        return Predictions.of({"predictions": answers})
 
     def history(self, **filters: Any) -> Iterator[View]:
         """Predictions made through the api-server, newest first."""

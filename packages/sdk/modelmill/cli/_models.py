@@ -25,6 +25,7 @@ from modelmill.cli._output import (
 from modelmill.cli._session import signed_in
 
 MODEL_FIELDS = ("name", "version", "status", "framework", "algorithm", "target", "id")
+DEPLOYMENT_DETAIL = ("model_name", "version", "status", "waiting_for", "public", "predict_path", "replicas", "id")
 MODEL_DETAIL = (*MODEL_FIELDS, "target_reason", "metrics", "job_id", "project_id", "problem")
 BOARD_METRICS = ("roc_auc", "log_loss", "accuracy", "rmse", "mae", "r2")
 
@@ -135,33 +136,31 @@ def board(models: Sequence[ModelVersion]) -> Table:
 def deploy(
     model: str,
     version: Annotated[int | None, typer.Option(help="The latest when left out.")] = None,
+    public: Annotated[bool | None, typer.Option(help="Callable without a key.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until every replica serves it.")] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Put a model to work; while it trains, this happens when it is trained."""
     with friendly(as_json), signed_in() as client:
-        options = {} if version is None else {"version": version}
-        _show_deployment(client.models.deploy(find_model(client, model).id, **options), as_json)
+        found = find_model(client, model)
+        deployment = client.models.deploy(found.id, version=version, public=public)
+        if wait and deployment.waiting_for is None:
+            deployment = client.models.wait_deployed(found.id)
+        print_view(deployment, DEPLOYMENT_DETAIL, as_json)
 
 
 def undeploy(model: str, as_json: JsonOption = False) -> None:
-    """Take a model out of work."""
+    """Take a model out of work; its versions stay."""
     with friendly(as_json), signed_in() as client:
-        _show_deployment(client.models.undeploy(find_model(client, model).id), as_json)
+        found = find_model(client, model)
+        client.models.undeploy(found.id)
+        print_json({"undeployed": found.id}) if as_json else typer.echo(f"{found.name} is out of work.")
 
 
 def rollback(model: str, as_json: JsonOption = False) -> None:
     """Back to the version deployed before."""
     with friendly(as_json), signed_in() as client:
-        _show_deployment(client.models.rollback(find_model(client, model).id), as_json)
-
-
-def _show_deployment(answer: dict[str, Any] | None, as_json: bool) -> None:
-    document = answer or {}
-    if as_json:
-        print_json(document)
-        return
-    for name, value in document.items():
-        typer.echo(f"{name:<16}{text(value)}")
+        print_view(client.models.rollback(find_model(client, model).id), DEPLOYMENT_DETAIL, as_json)
 
 
 def parse_parameters(words: Sequence[str]) -> dict[str, Any]:

@@ -10,7 +10,16 @@ import typer
 from modelmill._types import Prediction
 from modelmill.cli._data import find_dataset
 from modelmill.cli._models import find_model, parse_parameters
-from modelmill.cli._output import JobBar, JsonOption, friendly, job_progress, print_json, text
+from modelmill.cli._output import (
+    JobBar,
+    JsonOption,
+    UploadBar,
+    friendly,
+    job_progress,
+    print_json,
+    text,
+    upload_progress,
+)
 from modelmill.cli._session import signed_in
 
 
@@ -41,20 +50,31 @@ def predict(
 
 def batch(
     model: Annotated[str, typer.Argument(help="Name or id.")],
-    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Name or id of the rows to score.")],
     output: Annotated[Path, typer.Option("--output", "-o", dir_okay=False, help="A .parquet or .csv file.")],
+    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Name or id of a dataset.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", exists=True, dir_okay=False, help="A file instead.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score a whole dataset and save its rows with the predictions."""
+    """Score a whole dataset or file and save its rows with the predictions."""
     with friendly(as_json), signed_in() as client:
+        found = find_model(client, model)
         wanted = "csv" if output.suffix == ".csv" else "parquet"
-        job = client.batch.start(
-            find_model(client, model).id, dataset_id=find_dataset(client, dataset).id, output_format=wanted
-        )
+        if (dataset is None) == (file is None):
+            raise ValueError("give either --dataset or --file")
+        if file is not None:
+            with upload_progress(as_json) as bars:
+                started = client.batch.score_file(
+                    found.id, file, output_format=wanted, progress=UploadBar(bars, file.name)
+                )
+        else:
+            dataset_id = find_dataset(client, dataset or "").id
+            started = client.batch.score_dataset(found.id, dataset_id, output_format=wanted)
         with job_progress(as_json) as bars:
-            job = client.batch.wait(job, on_event=JobBar(bars, "score").on_event)
-        client.batch.download(job, output)
-        print_json({"file": str(output), **dict(job.raw)}) if as_json else typer.echo(f"Saved {output}.")
+            done = client.batch.wait(started, on_event=JobBar(bars, "score").on_event)
+        client.batch.download(done, output)
+        print_json({"file": str(output), **dict(done.raw)}) if as_json else typer.echo(f"Saved {output}.")
 
 
 def parse_rows(file: str) -> list[dict[str, Any]]:
