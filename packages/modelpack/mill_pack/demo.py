@@ -7,9 +7,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-
 from mill_contracts.recipe import Task
 from mill_contracts.tables import ColumnKind
+
 from mill_pack.encoding import Encoder, EncoderDocument
 from mill_pack.encoding.document import NumericOutput
 from mill_pack.engines.linear import linear_payload

@@ -12,7 +12,10 @@ from mill_pack.manifest import Manifest
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """`value` is a label or a number; `confidence` the probability of that label. Warnings name unseen categories."""
+    """`value` is a label or a number; `confidence` the probability of that label.
+
+    Warnings name categories never (or too rarely) seen in training.
+    """
 
     value: str | float
     confidence: float | None = None

@@ -41,7 +41,7 @@ class Package:
     def predict_one(self, row: Mapping[str, object], pointer: str = INPUT_DATA) -> Prediction:
         """Raises `InvalidInput`, its pointers under `pointer`."""
         vector, unseen = self.encoder.encode_row(row, pointer)
-        warnings = tuple(f"{name}: category not seen in training" for name in unseen) if unseen else ()
+        warnings = tuple(f"{name}: category unknown to the model" for name in unseen) if unseen else ()
         return self._decider.one(self._outputs_one(vector), warnings)
 
     def predict_rows(self, rows: Sequence[Mapping[str, object]], pointer: str = INPUTS) -> Predictions:
@@ -76,7 +76,7 @@ class Package:
             missing += block.rows_with_missing
         together = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
         warnings = tuple(
-            f"{name}: {count} of {len(together)} rows hold a category not seen in training"
+            f"{name}: {count} of {len(together)} rows hold a category unknown to the model"
             for name, count in unseen.items()
         )
         return self._decider.many(together, warnings, missing)

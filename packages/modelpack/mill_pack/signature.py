@@ -14,11 +14,15 @@ DATE_KINDS = frozenset({ColumnKind.DATE, ColumnKind.TIMESTAMP})
 
 
 class FeatureSpec(Contract):
-    """One input column. `categories` are those with a code of their own; the range is what training saw, not a limit."""
+    """One input column. `categories` are those with a code of their own; the range is what training saw, not a limit.
+
+    `nullable`: null is taken (it was missing in training, or is imputed). Unless `required`, a row may leave it out.
+    """
 
     name: ColumnName
     kind: ColumnKind
     nullable: bool = False
+    required: bool = True
     categories: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None

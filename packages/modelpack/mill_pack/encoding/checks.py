@@ -60,11 +60,12 @@ def escape(name: str) -> str:
 
 
 def _reason(values: Mapping[object, object], name: str, feature: FeatureSpec) -> str | None:
-    value = values.get(name)
+    if name not in values:
+        hint = "; send null where it is not known" if feature.nullable else ""
+        return f"is missing{hint}" if feature.required else None
+    value = values[name]
     if value is None:
-        if feature.nullable:
-            return None
-        return "may not be null: it was never missing in training" if name in values else "is missing"
+        return None if feature.nullable else "may not be null: it was never missing in training"
     try:
         if feature.kind is ColumnKind.STRING:
             read_text(value)

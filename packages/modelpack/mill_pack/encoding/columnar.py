@@ -38,6 +38,7 @@ class ColumnarPlan:
     derived: Sequence[tuple[str, CompiledExpression]]
     width: int
 
+    @np.errstate(over="ignore", invalid="ignore")
     def encode(self, sources: Sources) -> Encoded:
         numbers: dict[str, FloatArray] = {
             name: values for name, values in sources.items() if isinstance(values, np.ndarray)

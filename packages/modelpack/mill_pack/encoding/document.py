@@ -99,6 +99,8 @@ class EncoderDocument(Contract):
         numbers += [derived.name for derived in self.derived]
         if len({*strings, *numbers}) != len(strings) + len(numbers):
             raise ValueError("two features of the encoder have one name")
+        if not all(feature.nullable or feature.required for feature in self.features):
+            raise ValueError("a feature that may be left out must be nullable")
         for output in self.outputs:
             if output.source not in (numbers if output.kind == "numeric" else strings):
                 raise ValueError(f"the output {output.source!r} has no source of its kind")

@@ -204,17 +204,22 @@ class _Fit:
     def _spec(self, name: str) -> FeatureSpec:
         values: NDArray[Any] = self.columns[name]
         if self._is_text(name):
-            counts = self._counts(name)
-            nullable = sum(counts.values()) < len(values) or self._missing_policy(name, has_missing=False) != "keep"
+            required = sum(self._counts(name).values()) == len(values)
+            nullable = not required or self._missing_policy(name, has_missing=False) != "keep"
             return FeatureSpec(
-                name=name, kind=self.kinds[name], nullable=nullable, categories=self._categorical(name).categories
+                name=name,
+                kind=self.kinds[name],
+                nullable=nullable,
+                required=required,
+                categories=self._categorical(name).categories,
             )
         present = values[~np.isnan(values)]
-        nullable = present.size < values.size or self._fill(name, values, rounded=False) is not None
+        required = present.size == values.size
         return FeatureSpec(
             name=name,
             kind=self.kinds[name],
-            nullable=nullable,
+            nullable=not required or self._fill(name, values, rounded=False) is not None,
+            required=required,
             minimum=float(np.min(present)) if present.size else None,
             maximum=float(np.max(present)) if present.size else None,
         )

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import numpy as np
+
 from mill_pack.arrays import FloatArray
 from mill_pack.errors import EngineRefused, InvalidPackage
 
@@ -69,8 +71,10 @@ def the_file(files: Mapping[str, Blob], name: str) -> Blob:
     return files[name]
 
 
+quietly = np.errstate(over="ignore", invalid="ignore")
+"""Decorator of engines that compute in numpy: what is not finite is refused later, in words, without a warning on the log."""
+
+
 def both_classes(positive: FloatArray) -> FloatArray:
     """(n,) probabilities of the second class to (n, 2), subtracting in the precision the library has."""
-    import numpy as np
-
     return np.stack((1 - positive, positive), axis=1).astype(np.float64)

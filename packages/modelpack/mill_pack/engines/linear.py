@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mill_pack.arrays import FloatArray
-from mill_pack.engines.base import Blob, EnginePayload, Shape, Source, refuse, the_file
+from mill_pack.engines.base import Blob, EnginePayload, Shape, Source, quietly, refuse, the_file
 from mill_pack.engines.links import probabilities, softmax
 from mill_pack.engines.tensors import pack, unpack
 from mill_pack.errors import InvalidPackage
@@ -24,10 +24,12 @@ class LinearEngine:
         self._is_classifier = shape.is_classifier
         self.nbytes = weights.nbytes + bias.nbytes
 
+    @quietly
     def outputs(self, matrix: FloatArray) -> FloatArray:
         scores = np.vecdot(matrix[:, None, :], self._weights) + self._bias
         return probabilities(scores) if self._is_classifier else scores
 
+    @quietly
     def outputs_one(self, vector: FloatArray) -> list[float]:
         scores = np.vecdot(vector, self._weights) + self._bias
         if not self._is_classifier:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mill_pack.arrays import FloatArray
-from mill_pack.engines.base import Blob, EnginePayload, Shape, Source, refuse, the_file
+from mill_pack.engines.base import Blob, EnginePayload, Shape, Source, quietly, refuse, the_file
 from mill_pack.engines.links import expit, probabilities
 from mill_pack.engines.tensors import pack, unpack
 from mill_pack.errors import InvalidPackage
@@ -35,6 +35,7 @@ class MlpEngine:
         self._is_classifier = shape.is_classifier
         self.nbytes = sum(weights.nbytes + bias.nbytes for weights, bias in layers)
 
+    @quietly
     def outputs(self, matrix: FloatArray) -> FloatArray:
         values = matrix
         for weights, bias in self._layers[:-1]:
