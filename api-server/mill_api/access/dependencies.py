@@ -1,4 +1,5 @@
-"""What an endpoint of any domain asks for: who is there (`Me`, `ProjectEditor`, `WorkspaceAdmin`), `Work`, `Reading`.
+"""What an endpoint of any domain asks for: who is there (`Me`, `ProjectEditor`, `WorkspaceAdmin`), `Work`, `Reading`,
+`Paging`.
 
 `Work` commits before the answer is sent. An API key needs the scope `read` for `Reading` and `write` for `Work`.
 """
@@ -17,6 +18,7 @@ from mill_api.access.publisher import Publisher
 from mill_api.access.recognise import current_role, principal_of_key
 from mill_api.access.tokens import TokenSigner
 from mill_api.db import Database, ReadSession, UnitOfWork
+from mill_api.db.paging import Paging as Paging  # what endpoints ask for is found in one place
 from mill_api.settings import Settings
 
 _bearer = OAuth2PasswordBearer("/api/v1/auth/token", auto_error=False, description="An access token, or an API key")
