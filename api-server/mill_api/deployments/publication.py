@@ -39,8 +39,16 @@ _LOCK = text("SELECT pg_advisory_xact_lock(hashtext('mill.publication'))")
 _KEPT = 100
 
 
+class NotedChanges:
+    """Implements `access.publisher.Publisher` without a signing key: the worker notes, the api-server tells within seconds."""
+
+    async def changed(self, work: UnitOfWork) -> None:
+        tenant = cast(func.current_setting("mill.tenant"), Uuid)
+        await work.session.execute(insert(PublicationChangeRow).values(id=new_id(), tenant_id=tenant))
+
+
 @dataclass(frozen=True)
-class Publication:
+class Publication(NotedChanges):
     """Implements `access.publisher.Publisher`. `system` is the database as mill_system, who sees the routes of all tenants.
 
     A snapshot is renewed after `renew_after` even when nothing changed, so that replicas can tell silence from an old truth.
@@ -53,8 +61,7 @@ class Publication:
     renew_after: timedelta = field(default=timedelta(hours=1))
 
     async def changed(self, work: UnitOfWork) -> None:
-        tenant = cast(func.current_setting("mill.tenant"), Uuid)
-        await work.session.execute(insert(PublicationChangeRow).values(id=new_id(), tenant_id=tenant))
+        await super().changed(work)
         work.after_commit(self.publish)
 
     async def publish(self) -> None:

@@ -1,31 +1,27 @@
 """The rules of deploying: what is asked while it trains happens when it is trained; the last good version stays at hand."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from uuid import UUID
-
-from mill_contracts.routing import Route
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from mill_api.access.audit import audit
 from mill_api.access.principal import Principal
-from mill_api.access.publisher import Publisher
 from mill_api.db import UnitOfWork
 from mill_api.deployments import repository
 from mill_api.deployments.errors import CannotDeploy, NothingToRollBackTo
+from mill_api.deployments.live import LiveVersions
 from mill_api.deployments.rollout import Replicas, Rollout, RolloutState, rollout_of
 from mill_api.deployments.schemas import DeployWish
-from mill_api.deployments.tables import DeploymentRow, PublishedRouteRow
+from mill_api.deployments.tables import DeploymentRow
 from mill_api.models import repository as models
-from mill_api.models.tables import ModelRow, ModelVersionRow
+from mill_api.models.tables import ModelVersionRow
 
 
 @dataclass(frozen=True)
 class DeploymentService:
-    """Implements `models.deployed.Deployments`."""
+    """What people ask for; `live` carries it out."""
 
-    publisher: Publisher
+    live: LiveVersions
     replicas: Replicas
 
     async def deploy(self, work: UnitOfWork, model_id: UUID, wish: DeployWish, who: Principal) -> DeploymentRow:
@@ -37,7 +33,7 @@ class DeploymentService:
         row.deployed_by = who.user_id
         if version.is_trained:
             _refuse_deprecated(version)
-            await self._activate(work, row, model, version)
+            await self.live.activate(work, row, model, version)
         elif version.problem is not None:
             raise CannotDeploy(f"The training of version {version.version} failed: {version.problem.get('detail')}")
         else:
@@ -53,7 +49,7 @@ class DeploymentService:
         if row.previous_version_id is None:
             raise NothingToRollBackTo(f"No version of {model.name!r} was live before this one")
         previous = await models.version_by_id(work.session, row.previous_version_id)
-        await self._activate(work, row, model, previous)
+        await self.live.activate(work, row, model, previous)
         audit(work, who, "model.rolled-back", "model", model.id, version=previous.version)
         return row
 
@@ -64,7 +60,7 @@ class DeploymentService:
         audit(work, who, "model.undeployed", "model", model.id)
         await work.session.delete(row)
         await work.session.flush()
-        await self.publisher.changed(work)
+        await self.live.publisher.changed(work)
 
     async def rollout(self, row: DeploymentRow) -> Rollout:
         return (await self.rollouts([row]))[row.id]
@@ -78,70 +74,6 @@ class DeploymentService:
             else rollout_of(row.active_version_id, reports)
             for row in rows
         }
-
-    async def deployed(self, session: AsyncSession, version_ids: Collection[UUID]) -> set[UUID]:
-        return await repository.active_among(session, version_ids)
-
-    async def trained(self, work: UnitOfWork, version: ModelVersionRow) -> None:
-        row = await repository.waiting_for(work.session, version.id)
-        if row is not None:
-            model, _ = await models.model(work.session, version.model_id)
-            await self._activate(work, row, model, version)
-
-    async def failed(self, work: UnitOfWork, version: ModelVersionRow) -> None:
-        row = await repository.waiting_for(work.session, version.id)
-        if row is None:
-            return
-        row.wanted_version_id = None
-        if row.active_version_id is None:
-            await work.session.delete(row)
-        await work.session.flush()
-
-    async def _activate(self, work: UnitOfWork, row: DeploymentRow, model: ModelRow, version: ModelVersionRow) -> None:
-        if row.active_version_id not in (None, version.id):
-            row.previous_version_id = row.active_version_id
-        row.active_version_id = version.id
-        if row.wanted_version_id == version.id:
-            row.wanted_version_id = None
-        row.deployed_at = datetime.now(UTC)
-        await work.session.flush()
-        await self._write_routes(work, row, model)
-        await self.publisher.changed(work)
-
-    async def _write_routes(self, work: UnitOfWork, row: DeploymentRow, model: ModelRow) -> None:
-        """The live version's route, and the previous one's: it serves until the new one is ready, and on rollback."""
-        await repository.delete_routes(work.session, row.id)
-        for version_id in (row.active_version_id, row.previous_version_id):
-            if version_id is not None:
-                version = await models.version_by_id(work.session, version_id)
-                work.session.add(
-                    PublishedRouteRow(
-                        tenant_id=row.tenant_id,
-                        deployment_id=row.id,
-                        model_version_id=version.id,
-                        route=_route(row, model, version).model_dump(mode="json"),
-                    )
-                )
-        await work.session.flush()
-
-
-def _route(row: DeploymentRow, model: ModelRow, version: ModelVersionRow) -> Route:
-    if version.package_key is None or version.package_sha256 is None or version.package_size is None:
-        raise CannotDeploy(f"Version {version.version} has no package")
-    is_live = version.id == row.active_version_id
-    return Route(
-        model_id=model.id,
-        model_version_id=version.id,
-        workspace_id=row.tenant_id,
-        name=model.name,
-        version=version.version,
-        object_key=version.package_key,
-        sha256=version.package_sha256,
-        size=version.package_size,
-        public=row.public,
-        is_default=is_live,
-        previous_version_id=row.previous_version_id if is_live else None,
-    )
 
 
 def _refuse_deprecated(version: ModelVersionRow) -> None:

@@ -1,0 +1,90 @@
+"""Which version of a model is live, and the routes that say so. The one place that writes them.
+
+Implements `models.deployed.Deployments`, so it is at work in the api-server (deploy, rollback) and in the worker (trained).
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from mill_contracts.routing import Route
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from mill_api.access.publisher import Publisher
+from mill_api.db import UnitOfWork
+from mill_api.deployments import repository
+from mill_api.deployments.errors import CannotDeploy
+from mill_api.deployments.tables import DeploymentRow, PublishedRouteRow
+from mill_api.models import repository as models
+from mill_api.models.tables import ModelRow, ModelVersionRow
+
+
+@dataclass(frozen=True)
+class LiveVersions:
+    publisher: Publisher
+
+    async def deployed(self, session: AsyncSession, version_ids: Collection[UUID]) -> set[UUID]:
+        return await repository.active_among(session, version_ids)
+
+    async def trained(self, work: UnitOfWork, version: ModelVersionRow) -> None:
+        row = await repository.waiting_for(work.session, version.id)
+        if row is not None:
+            model, _ = await models.model(work.session, version.model_id)
+            await self.activate(work, row, model, version)
+
+    async def failed(self, work: UnitOfWork, version: ModelVersionRow) -> None:
+        row = await repository.waiting_for(work.session, version.id)
+        if row is None:
+            return
+        row.wanted_version_id = None
+        if row.active_version_id is None:
+            await work.session.delete(row)
+        await work.session.flush()
+
+    async def activate(self, work: UnitOfWork, row: DeploymentRow, model: ModelRow, version: ModelVersionRow) -> None:
+        """Make `version` the live one; what was live becomes the version to go back to."""
+        if row.active_version_id not in (None, version.id):
+            row.previous_version_id = row.active_version_id
+        row.active_version_id = version.id
+        if row.wanted_version_id == version.id:
+            row.wanted_version_id = None
+        row.deployed_at = datetime.now(UTC)
+        await work.session.flush()
+        await self._write_routes(work, row, model)
+        await self.publisher.changed(work)
+
+    async def _write_routes(self, work: UnitOfWork, row: DeploymentRow, model: ModelRow) -> None:
+        """The live version's route, and the previous one's: it serves until the new one is ready, and on rollback."""
+        await repository.delete_routes(work.session, row.id)
+        for version_id in (row.active_version_id, row.previous_version_id):
+            if version_id is not None:
+                version = await models.version_by_id(work.session, version_id)
+                work.session.add(
+                    PublishedRouteRow(
+                        tenant_id=row.tenant_id,
+                        deployment_id=row.id,
+                        model_version_id=version.id,
+                        route=_route(row, model, version).model_dump(mode="json"),
+                    )
+                )
+        await work.session.flush()
+
+
+def _route(row: DeploymentRow, model: ModelRow, version: ModelVersionRow) -> Route:
+    if version.package_key is None or version.package_sha256 is None or version.package_size is None:
+        raise CannotDeploy(f"Version {version.version} has no package")
+    is_live = version.id == row.active_version_id
+    return Route(
+        model_id=model.id,
+        model_version_id=version.id,
+        workspace_id=row.tenant_id,
+        name=model.name,
+        version=version.version,
+        object_key=version.package_key,
+        sha256=version.package_sha256,
+        size=version.package_size,
+        public=row.public,
+        is_default=is_live,
+        previous_version_id=row.previous_version_id if is_live else None,
+    )
