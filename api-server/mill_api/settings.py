@@ -77,6 +77,10 @@ class WorkerSettings(_Section):
     lease_seconds: float = Field(default=30, gt=0)
     heartbeat_seconds: float = Field(default=10, gt=0)
     sweep_seconds: float = Field(default=15, gt=0)
+    retry_seconds: float = Field(default=2, ge=0)
+    shutdown_seconds: float = Field(default=8, gt=0)
+    silence_seconds: float = Field(default=120, gt=0)
+    keep_events_days: float = Field(default=30, gt=0)
 
 
 class UploadSettings(_Section):

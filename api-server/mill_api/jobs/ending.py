@@ -6,7 +6,7 @@ and the release of what waited for it are seen together or not at all.
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from mill_contracts.ids import WorkspaceId
 from mill_contracts.jobs import JobState
@@ -50,7 +50,7 @@ class Endings:
         if job.cancel_requested_at is not None:
             return await self.cancel(work, job)
         await self.registry.handler(job.kind).apply(work, attempt, result)
-        job.result = result
+        job.result = storable(result)
         job.progress = 1.0
         job.problem = None
         return await self._end(work, job, JobState.SUCCEEDED)
@@ -81,7 +81,7 @@ class Endings:
         if job.attempt >= job.max_attempts:
             return await self.fail(work, job, problem)
         job.state = JobState.QUEUED
-        job.problem = problem
+        job.problem = storable(problem)
         job.token = job.lease_until = job.worker = job.progress = job.stage = None
         job.queued_at = func.clock_timestamp()
         job.not_before = func.clock_timestamp() + timedelta(seconds=self.retry_delay * job.attempt)
@@ -90,7 +90,7 @@ class Endings:
         return job.state
 
     async def fail(self, work: UnitOfWork, job: JobRow, problem: JsonObject) -> JobState:
-        job.problem = problem
+        job.problem = storable(problem)
         return await self._end(work, job, JobState.FAILED)
 
     async def cancel(self, work: UnitOfWork, job: JobRow) -> JobState:
@@ -128,6 +128,17 @@ def awaited_failed(awaited: JobRow) -> JsonObject:
     reason = f": {cause['detail']}" if "detail" in cause else ""
     detail = f"It waited for the {awaited.kind.value} job {awaited.id}, which has {awaited.state.value}{reason}"
     return AwaitedJobFailed(detail, errors=cause.get("errors", ())).document()
+
+
+def storable(value: Any) -> Any:
+    """The same JSON without what PostgreSQL refuses in text (NUL, lone surrogates): a child quotes hostile data."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+    if isinstance(value, dict):
+        return {storable(key): storable(item) for key, item in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [storable(item) for item in cast("list[Any]", value)]
+    return value
 
 
 def tenant_of(attempt: Attempt | JobRow) -> WorkspaceId | None:

@@ -8,9 +8,10 @@ a `Refused` of the child; everything else (a crash, a store that does not answer
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from mill_contracts.base import Contract
@@ -120,19 +121,30 @@ class JobHandler(Protocol):
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """A job the platform gives itself every so often; it has no tenant and ends through the system role."""
+
+    name: str
+    every: timedelta
+    settings: KindSettings
+    spec: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
 class Registry:
     """Every kind this process knows, made once at the composition root: `Registry.of([ProfileHandler(...), …])`."""
 
     handlers: Mapping[JobKind, JobHandler] = field(default_factory=lambda: MappingProxyType({}))
+    schedules: tuple[Schedule, ...] = ()
 
     @classmethod
-    def of(cls, handlers: Iterable[JobHandler]) -> "Registry":
+    def of(cls, handlers: Iterable[JobHandler], schedules: Iterable[Schedule] = ()) -> "Registry":
         by_kind: dict[JobKind, JobHandler] = {}
         for handler in handlers:
             if handler.settings.kind in by_kind:
                 raise ValueError(f"two handlers for {handler.settings.kind}")
             by_kind[handler.settings.kind] = handler
-        return cls(MappingProxyType(by_kind))
+        return cls(MappingProxyType(by_kind), tuple(schedules))
 
     def handler(self, kind: JobKind) -> JobHandler:
         """Raises `UnknownKind`."""

@@ -3,33 +3,27 @@
 A tick that nobody was there for is not made up for: the next one is due after now.
 """
 
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any
-
 from mill_contracts.ids import new_id
 from mill_contracts.jobs import JobState
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from mill_api.db import UnitOfWork
-from mill_api.jobs.handlers import KindSettings
+from mill_api.jobs.handlers import Schedule
 from mill_api.jobs.tables import JobRow, ScheduleRow, schedule_runs
 from mill_api.jobs.waking import wake_after_commit
 
 
-async def declare(
-    work: UnitOfWork, name: str, every: timedelta, settings: KindSettings, spec: Mapping[str, Any]
-) -> None:
-    """Make or change the schedule `name`; its first tick is due at once. Called at the start of each worker."""
+async def declare(work: UnitOfWork, schedule: Schedule) -> None:
+    """Make or change the schedule of this name; its first tick is due at once. Called at the start of each worker."""
     values = {
-        "every": every,
-        "kind": settings.kind,
-        "queue": settings.queue,
-        "max_attempts": settings.max_attempts,
-        "spec": dict(spec),
+        "every": schedule.every,
+        "kind": schedule.settings.kind,
+        "queue": schedule.settings.queue,
+        "max_attempts": schedule.settings.max_attempts,
+        "spec": dict(schedule.spec),
     }
-    row = upsert(ScheduleRow).values(id=new_id(), name=name, next_due=func.clock_timestamp(), **values)
+    row = upsert(ScheduleRow).values(id=new_id(), name=schedule.name, next_due=func.clock_timestamp(), **values)
     await work.session.execute(row.on_conflict_do_update(index_elements=["name"], set_=values))
 
 

@@ -15,8 +15,9 @@ from structlog.contextvars import get_contextvars
 
 from mill_api.db import UnitOfWork
 from mill_api.jobs import repository
-from mill_api.jobs.errors import AwaitedJobFailed, JobNotFound
-from mill_api.jobs.handlers import KindSettings
+from mill_api.jobs.ending import Endings
+from mill_api.jobs.errors import AwaitedJobFailed, JobHasEnded, JobHasNotEnded, JobNotFound, NothingToRetry
+from mill_api.jobs.handlers import KindSettings, Registry
 from mill_api.jobs.tables import JobRow
 from mill_api.jobs.waking import wake_after_commit
 
@@ -64,6 +65,73 @@ async def enqueue(work: UnitOfWork, job: NewJob) -> JobRow:
     if state is JobState.QUEUED:
         wake_after_commit(work, row.queue, row.id)
     return row
+
+
+async def cancel(work: UnitOfWork, endings: Endings, job_id: UUID) -> JobRow:
+    """End a job that has not begun; ask the worker of a running one to stop. Cancelling a cancelled job changes nothing.
+
+    Raises `JobNotFound`, and `JobHasEnded` when it succeeded or failed already.
+    """
+    job = await _locked(work, job_id)
+    if job.state is JobState.CANCELLED:
+        return job
+    if job.state.is_final:
+        raise JobHasEnded(f"Job {job_id} has {job.state.value} already; there is nothing to cancel")
+    if job.state is not JobState.RUNNING:
+        await endings.cancel(work, job)
+    elif job.cancel_requested_at is None:
+        job.cancel_requested_at = func.clock_timestamp()
+    await work.session.flush()
+    await work.session.refresh(job)
+    return job
+
+
+async def retry(work: UnitOfWork, registry: Registry, job_id: UUID, requested_by: UserId) -> JobRow:
+    """A new job of the same spec, linked by `retry_of`; the domain decides whether it may be.
+
+    Raises `JobNotFound`, `NothingToRetry` for one that succeeded or was repeated already, `JobHasNotEnded`.
+    """
+    ended = await _locked(work, job_id)
+    if not ended.state.is_final:
+        raise JobHasNotEnded(f"Job {job_id} is {ended.state.value}; cancel it first")
+    if ended.state is JobState.SUCCEEDED:
+        raise NothingToRetry(f"Job {job_id} succeeded")
+    if (newer := await repository.retried_as(work, job_id)) is not None:
+        raise NothingToRetry(f"Job {job_id} was repeated already as {newer}")
+    handler = registry.handler(ended.kind)
+    new = NewJob(
+        settings=handler.settings,
+        tenant_id=WorkspaceId(_tenant(ended)),
+        spec=ended.spec,
+        subject_id=ended.subject_id,
+        requested_by=requested_by,
+        waits_for=await _newest_of(work, ended.waits_for),
+    )
+    row = await enqueue(work, new)
+    row.retry_of = ended.id
+    await work.session.flush()
+    await handler.retried(work, ended, row)
+    return row
+
+
+async def _locked(work: UnitOfWork, job_id: UUID) -> JobRow:
+    job = await repository.lock(work, job_id)
+    if job is None:
+        raise JobNotFound(f"There is no job {job_id}")
+    return job
+
+
+async def _newest_of(work: UnitOfWork, awaited: UUID | None) -> JobId | None:
+    """What the repeated job waits for: the last repetition of what the first one waited for."""
+    while awaited is not None and (newer := await repository.retried_as(work, awaited)) is not None:
+        awaited = newer
+    return None if awaited is None else JobId(awaited)
+
+
+def _tenant(job: JobRow) -> UUID:
+    if job.tenant_id is None:
+        raise JobNotFound(f"There is no job {job.id}")
+    return job.tenant_id
 
 
 async def _first_state(work: UnitOfWork, waits_for: JobId | None) -> JobState:

@@ -58,7 +58,7 @@ class Sweep:
         """Correct every job that meets `condition`, one transaction each; one that cannot be corrected stops no other."""
         found = await watch.session.execute(select(JobRow.id, JobRow.tenant_id).where(condition).limit(_BATCH))
         done = 0
-        for job_id, tenant in found.tuples().all():
+        for job_id, tenant in found.all():
             try:
                 done += await self._correct(job_id, tenant, condition, correct)
             except Exception:
@@ -100,7 +100,7 @@ class Sweep:
         rows = await watch.session.execute(
             select(queued.c.queue, queued.c.id).where(queued.c.place <= _HINTS_PER_QUEUE)
         )
-        return [(queue.value, job_id) for queue, job_id in rows.tuples()]
+        return [(queue.value, job_id) for queue, job_id in rows]
 
     async def _resend(self, hints: Sequence[tuple[str, UUID]]) -> None:
         wake = self.databases.system.wake

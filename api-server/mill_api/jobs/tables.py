@@ -72,7 +72,7 @@ class JobRow(Row):
     result: Mapped[JsonObject | None] = mapped_column(JSONB(none_as_null=True))
     problem: Mapped[JsonObject | None] = mapped_column(JSONB(none_as_null=True))
     waits_for: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id"))
-    retry_of: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id"))
+    retry_of: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id"), unique=True)
     subject_id: Mapped[UUID | None]
     requested_by: Mapped[UUID | None]
     request_id: Mapped[str | None] = mapped_column(Text)

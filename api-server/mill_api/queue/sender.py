@@ -44,20 +44,22 @@ class Sender:
         """Tell the workers of `queue` that `job_id` is there. Never raises, returns within about a second."""
         await self._send(WAKE, str(job_id), queue)
 
-    async def canary(self, node: str) -> None:
-        """Ask the one worker `node` (`name@host`) to show that it executes; stale ones expire unseen."""
-        await self._send(CANARY, node, worker_direct(node), expires=30.0)
+    async def canary(self, node: str) -> bool:
+        """Ask the one worker `node` (`name@host`) to show that it executes; stale ones expire unseen. False: not sent."""
+        return await self._send(CANARY, node, worker_direct(node), expires=30.0)
 
-    async def _send(self, task: str, argument: str, queue: object, expires: float | None = None) -> None:
+    async def _send(self, task: str, argument: str, queue: object, expires: float | None = None) -> bool:
         try:
             await asyncio.wait_for(
                 asyncio.get_running_loop().run_in_executor(self.pool, self._send_now, task, argument, queue, expires),
                 _PATIENCE,
             )
-            self.counts.sent += 1
         except Exception as error:
             self.counts.failed += 1
             get_logger().warning("wake_up_not_sent", task=task, argument=argument, error=repr(error))
+            return False
+        self.counts.sent += 1
+        return True
 
     def _send_now(self, task: str, argument: str, queue: object, expires: float | None) -> None:
         target = named_queue(queue) if isinstance(queue, str) else queue

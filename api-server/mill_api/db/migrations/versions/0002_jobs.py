@@ -110,7 +110,7 @@ def _jobs() -> None:
         sa.Column("result", pg.JSONB),
         sa.Column("problem", pg.JSONB),
         sa.Column("waits_for", pg.UUID(as_uuid=True), sa.ForeignKey("jobs.id")),
-        sa.Column("retry_of", pg.UUID(as_uuid=True), sa.ForeignKey("jobs.id")),
+        sa.Column("retry_of", pg.UUID(as_uuid=True), sa.ForeignKey("jobs.id"), unique=True),
         _uuid("subject_id"),
         _uuid("requested_by"),
         sa.Column("request_id", sa.Text),

@@ -1,0 +1,107 @@
+"""Real workers on a ledger of their own: processes to start, stop, freeze and kill, and the broker between."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from mill_api.db import Database
+from mill_api.jobs.ending import Databases
+from mill_api.jobs.handlers import Registry
+from mill_api.jobs.testing import WITNESS_SQL, Ledger, WitnessHandler, witness_settings
+from mill_api.queue import Sender
+from mill_api.testing import settings_for
+from mill_contracts.jobs import JobKind, Queue
+from mill_kit.testing import MemoryStore
+from mill_local.testing import DatabaseMaker, TestDatabase
+from mill_local.valkey import ValkeyServer
+from sqlalchemy import text
+
+HOST = Path(__file__).with_name("host.py")
+FAST = {"lease_seconds": "1.5", "heartbeat_seconds": "0.3", "sweep_seconds": "0.5", "retry_seconds": "0"}
+
+
+@dataclass
+class Workers:
+    """Starts worker processes on one database and one broker; ends them all."""
+
+    environment: dict[str, str]
+    folder: Path
+    running: list["subprocess.Popen[bytes]"] = field(default_factory=list["subprocess.Popen[bytes]"])
+
+    def start(
+        self, name: str = "one", queues: str = "data", concurrency: int = 1, **more: str
+    ) -> "subprocess.Popen[bytes]":
+        arguments = ["--name", name, "--queues", queues, "--concurrency", str(concurrency)]
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, str(HOST), *arguments], env=self.environment | more, stdout=log, stderr=log
+            )
+        self.running.append(process)
+        return process
+
+    def log(self, name: str = "one") -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+    def end(self) -> None:
+        for process in self.running:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.wait()
+
+
+@pytest.fixture
+async def fast_ledger(
+    fresh_database: DatabaseMaker, migrated_template: TestDatabase, valkey_url: str
+) -> AsyncIterator[tuple[Ledger, TestDatabase]]:
+    urls = fresh_database(template=migrated_template.name)
+    owner = Database.connect(urls.owner_url)
+    async with owner.writing() as work:
+        for statement in WITNESS_SQL:
+            await work.session.execute(text(statement))
+    await owner.close()
+    sender = Sender.connect(valkey_url)
+    app, system = Database.connect(urls.app_url, wake=sender.wake), Database.connect(urls.system_url)
+    kinds = ((JobKind.PROFILE, Queue.DATA), (JobKind.TRAIN, Queue.ML), (JobKind.SWEEP, Queue.GENERAL))
+    registry = Registry.of([WitnessHandler(witness_settings(*kind), MemoryStore()) for kind in kinds])
+    yield Ledger(Databases(app, system), registry), urls
+    await app.close()
+    await system.close()
+    sender.close()
+
+
+@pytest.fixture
+def work_ledger(fast_ledger: tuple[Ledger, TestDatabase]) -> Ledger:
+    """The ledger as the api-server has it: hints go through the broker."""
+    return fast_ledger[0]
+
+
+@pytest.fixture
+def workers(fast_ledger: tuple[Ledger, TestDatabase], valkey_server: ValkeyServer, tmp_path: Path) -> Iterator[Workers]:
+    urls = fast_ledger[1]
+    settings_for(
+        tmp_path / "installation", app_url=urls.app_url, system_url=urls.system_url, redis_url=valkey_server.url
+    )
+    folder = tmp_path / "installation"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "MILL_ENVIRONMENT": "test",
+        "MILL_DATABASE__URL": urls.app_url,
+        "MILL_DATABASE__SYSTEM_URL": urls.system_url,
+        "MILL_BROKER__URL": valkey_server.url,
+        "MILL_CACHE__URL": valkey_server.url,
+        "MILL_STORE__URL": f"file://{folder / 'objects'}",
+        "MILL_TOKENS__PRIVATE_KEY_FILE": str(folder / "tokens.pem"),
+        "MILL_PUBLISH__PRIVATE_KEY_FILE": str(folder / "publish.pem"),
+        "MILL_SERVING__URL": "http://127.0.0.1:9",
+        "MILL_WORKER__SCRATCH_DIR": str(tmp_path / "scratch"),
+        **{f"MILL_WORKER__{name.upper()}": value for name, value in FAST.items()},
+    }
+    made = Workers(environment, tmp_path)
+    yield made
+    made.end()
