@@ -45,15 +45,17 @@ def up(
 ) -> None:
     """Start the embedded stack: PostgreSQL, Valkey, api-server, workers and ml-service, without Docker."""
     place = Home(home.absolute())
+    console = Console(stderr=as_json, highlight=False)
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, soft_wrap=True)
+
     with friendly():
         if detach:
             options = ["--host", host, "--api-port", str(api_port), "--serving-port", str(serving_port)]
-            show(control.start_detached(place, options), as_json)
+            show(control.start_detached(place, options, say), as_json)
             return
-        say = Console(stderr=as_json, highlight=False)
-        supervisor = Supervisor(
-            place, StackOptions(host, api_port, serving_port), lambda line: say.print(line, markup=False)
-        )
+        supervisor = Supervisor(place, StackOptions(host, api_port, serving_port), say)
         supervisor.run(lambda state: show(state, as_json, hint="Ctrl-C stops it"))
 
 

@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import IO
 
 from mill_local.errors import PartFailed, StackDown, StackRuns
 from mill_local.home import Home, StackState, read_state
@@ -23,8 +24,11 @@ def running(home: Home) -> StackState:
     return state
 
 
-def start_detached(home: Home, options: Sequence[str]) -> StackState:
-    """Start the supervisor in a session of its own; returns when every part is ready. `options` are those of `modelmill up`."""
+def start_detached(home: Home, options: Sequence[str], say: Callable[[str], None]) -> StackState:
+    """Start the supervisor in a session of its own; returns when every part is ready. `options` are those of `modelmill up`.
+
+    What the supervisor says on the way is passed on; being interrupted stops it again.
+    """
     if read_state(home) is not None:
         raise StackRuns(f"a stack runs in {home.root} already")
     home.folder("logs")
@@ -35,17 +39,32 @@ def start_detached(home: Home, options: Sequence[str]) -> StackState:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
+    with log_file.open() as heard:
+        heard.seek(begin)
+        try:
+            return _listen(home, process, heard, say)
+        except BaseException:
+            process.terminate()
+            process.wait(STOP_SECONDS)
+            raise
+
+
+def _listen(home: Home, process: "subprocess.Popen[bytes]", heard: IO[str], say: Callable[[str], None]) -> StackState:
+    """Pass on whole lines until the stack is ready. Raises `PartFailed` when its supervisor ends or takes too long."""
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+    said: list[str] = []
+    while time.monotonic() < deadline:
+        ended = process.poll() is not None
+        for line in heard:
+            said.append(line.rstrip())
+            say(said[-1])
         state = read_state(home)
         if state is not None and state.state == "ready":
             return state
+        if ended:
+            break
         time.sleep(POLL_SECONDS)
-    process.terminate()
-    process.wait(STOP_SECONDS)
-    with log_file.open("rb") as log:
-        log.seek(begin)
-        raise PartFailed(f"the stack did not start:\n{log.read().decode(errors='replace').strip()}")
+    raise PartFailed("the stack did not start; its last words are above" if said else f"see {heard.name}")
 
 
 def stop(home: Home) -> StackState:
