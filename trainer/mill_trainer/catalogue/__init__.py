@@ -37,7 +37,7 @@ def _json(mapping: dict[str, str]) -> str:
 
 
 def _algorithm(family: Family, task: Task) -> Algorithm:
-    reasons = managed(family.framework, task)
+    reasons = managed(family.framework, task, family.name)
     if family.framework is Framework.SKLEARN:
         reasons = {name: reason for name, reason in reasons.items() if name in _signature(family, task)}
     parameters = _parameters(family, task, set(reasons))

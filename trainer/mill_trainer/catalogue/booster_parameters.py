@@ -102,8 +102,7 @@ def _lightgbm_forms(task: Task) -> dict[str, Form]:
         "xgboost_dart_mode": _FLAG,
     }
     if task is Task.CLASSIFICATION:
-        classes = {"objective": _choice("binary", "multiclass", "multiclassova"), "scale_pos_weight": _POSITIVE}
-        return {**shared, **classes, "is_unbalance": _FLAG}
+        return {**shared, "scale_pos_weight": _POSITIVE, "is_unbalance": _FLAG}
     names = ("regression", "regression_l1", "huber", "fair", "poisson", "quantile", "mape", "gamma", "tweedie")
     return {
         **shared,

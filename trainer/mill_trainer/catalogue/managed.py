@@ -88,10 +88,12 @@ _LIGHTGBM: Mapping[str, str] = MappingProxyType(
 )
 
 
-def managed(framework: str, task: str) -> dict[str, str]:
+def managed(framework: str, task: str, algorithm: str) -> dict[str, str]:
     """Name of the parameter → why it cannot be set."""
     table = {"scikit-learn": _SKLEARN, "xgboost": _XGBOOST, "lightgbm": _LIGHTGBM}[framework]
     reasons = dict(table)
-    if framework == "xgboost" and task == "classification":
+    if framework != "scikit-learn" and task == "classification":
         reasons["objective"] = _CLASSES
+    if algorithm == "mlp":
+        reasons["loss"] = "networks are served with the squared error's identity output"
     return reasons

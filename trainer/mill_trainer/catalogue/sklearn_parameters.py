@@ -69,7 +69,7 @@ def _forms(name: str, constraints: list[Any]) -> list[Form]:
 
 def _form(name: str, raw: Any) -> Form | None:
     if raw is None:
-        return None if name == "n_neighbors" else Form(type="null")  # declared, but refused by `predict`
+        return None if name in ("n_neighbors", "p") else Form(type="null")  # declared there, but `predict` refuses it
     if raw == "boolean":
         return Form(type="boolean")
     if raw == "array-like":

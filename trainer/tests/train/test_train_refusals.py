@@ -102,7 +102,7 @@ def test_wrong_parameters_are_refused_each_by_pointer(tables: Tables, refuse: Re
     [
         (
             {**SKLEARN, "algorithm": "logistic_regression", "parameters": {"solver": "liblinear", "l1_ratio": 0.5}},
-            "l1_ratio",
+            "elasticnet",
         ),
         ({**SKLEARN, "algorithm": "knn", "parameters": {"n_neighbors": 5000}}, "n_neighbors"),
         ({"framework": "lightgbm", "parameters": {"boosting_type": "rf"}}, "bagging"),
