@@ -58,7 +58,10 @@ class TokenSettings(_Section):
 
 
 class PublishSettings(_Section):
+    """The key that signs snapshots for ml-service, and how often to look for something untold."""
+
     private_key_file: Path
+    every_seconds: float = Field(default=2, gt=0)
 
 
 class ServingSettings(_Section):

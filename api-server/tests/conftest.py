@@ -11,8 +11,9 @@ import pytest
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
-from mill_api.app import Parts, create_app
+from mill_api.app import create_app
 from mill_api.db.schema import migrate
+from mill_api.parts import Parts
 from mill_api.settings import Settings
 from mill_api.testing import Person, register, settings_for
 from mill_local.testing import DatabaseMaker, TestDatabase, fresh_database, postgres_server, valkey_server, valkey_url

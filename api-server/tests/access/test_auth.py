@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 from httpx import AsyncClient
-from mill_api.app import Parts
+from mill_api.parts import Parts
 from mill_api.testing import PASSWORD, Person
 from sqlalchemy import text
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from httpx import AsyncClient
-from mill_api.app import Parts
+from mill_api.parts import Parts
 from mill_api.testing import Person, invite
 from mill_contracts.ids import WorkspaceId
 from mill_contracts.tokens import Role

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from httpx import AsyncClient
-from mill_api.app import Parts
+from mill_api.parts import Parts
 from mill_api.testing import Person, invite, register, sign_in
 from mill_contracts.ids import WorkspaceId
 from mill_contracts.tokens import Role

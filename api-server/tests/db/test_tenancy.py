@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from httpx import AsyncClient
 from mill_api.access.tables import GLOBAL_TABLES
-from mill_api.app import Parts
+from mill_api.parts import Parts
 from mill_api.testing import Person
 from mill_contracts.ids import WorkspaceId
 from mill_local.testing import TestDatabase

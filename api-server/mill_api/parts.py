@@ -1,0 +1,152 @@
+"""The parts of a running api-server, opened in order and closed in reverse. Called by `app.py` when the service starts.
+
+Together with `app.py` this is the composition root: no other module knows all domains.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import httpx
+from mill_kit.http.health import Check
+from mill_kit.signing import load_private_key
+from mill_kit.store import ObjectStore
+from mill_kit.store.open import open_store
+from redis.asyncio import Redis
+from sqlalchemy import text
+
+from mill_api.access.passwords import Passwords
+from mill_api.access.publisher import Publisher
+from mill_api.access.tokens import TokenSigner
+from mill_api.cache import check_cache, open_cache
+from mill_api.datasets.contents import ProjectDatasets
+from mill_api.datasets.service import DatasetService
+from mill_api.db import Database
+from mill_api.db.schema import require_current_schema
+from mill_api.deployments.batches import BatchService
+from mill_api.deployments.contents import ProjectDeployments
+from mill_api.deployments.live import LiveVersions
+from mill_api.deployments.predictions import PredictionService
+from mill_api.deployments.publication import Publication
+from mill_api.deployments.rollout import Replicas
+from mill_api.deployments.service import DeploymentService
+from mill_api.jobs.handlers import Registry
+from mill_api.models.contents import ProjectModels
+from mill_api.models.service import ModelService
+from mill_api.projects.contents import ProjectContents
+from mill_api.queue import Sender
+from mill_api.registry import job_registry
+from mill_api.settings import Environment, Settings
+from mill_api.storage.identity import require_same_store
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the endpoints work with, in `app.state.parts`. Each domain asks for the few it uses through a Protocol of its own."""
+
+    settings: Settings
+    database: Database
+    system: Database
+    cache: Redis
+    store: ObjectStore
+    sender: Sender
+    tokens: TokenSigner
+    passwords: Passwords
+    publisher: Publisher
+    registry: Registry
+    datasets: DatasetService
+    models: ModelService
+    deployments: DeploymentService
+    batches: BatchService
+    predictions: PredictionService
+    project_contents: tuple[ProjectContents, ...]
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings) -> AsyncGenerator[Parts]:
+    """Everything, checked: the schema is current and the store is the one the database belongs to."""
+    async with AsyncExitStack() as stack:
+        sender = Sender.connect(settings.broker.url.get_secret_value())
+        stack.callback(sender.close)
+        database, system = _databases(settings, sender)
+        stack.push_async_callback(database.close)
+        stack.push_async_callback(system.close)
+        cache = open_cache(settings.cache.url.get_secret_value())
+        stack.push_async_callback(cache.aclose)
+        passwords = Passwords(fast=settings.environment is Environment.TEST)
+        stack.callback(passwords.close)
+        serving = httpx.AsyncClient(
+            base_url=settings.serving.url, timeout=settings.serving.timeout_seconds, trust_env=False
+        )
+        await stack.enter_async_context(serving)
+        await require_current_schema(database.engine)
+        store = await asyncio.to_thread(open_settings_store, settings)
+        await require_same_store(database, store)
+        publication = Publication(system, store, cache, load_private_key(settings.publish.private_key_file))
+        await stack.enter_async_context(_publishing(publication, settings.publish.every_seconds))
+        live = LiveVersions(publication)
+        datasets = DatasetService(database, store, settings.uploads.max_bytes)
+        models = ModelService(store, live)
+        deployments = DeploymentService(live, Replicas(cache))
+        yield Parts(
+            settings=settings,
+            database=database,
+            system=system,
+            cache=cache,
+            store=store,
+            sender=sender,
+            tokens=TokenSigner.load(settings.tokens.private_key_file, settings.tokens.access_seconds),
+            passwords=passwords,
+            publisher=publication,
+            registry=job_registry(settings, store, publication),
+            datasets=datasets,
+            models=models,
+            deployments=deployments,
+            batches=BatchService(database, store, settings.uploads.max_bytes),
+            predictions=PredictionService(database, serving),
+            project_contents=(ProjectDeployments(deployments), ProjectModels(models), ProjectDatasets(datasets)),
+        )
+
+
+def open_settings_store(settings: Settings) -> ObjectStore:
+    """The object store that `settings` name."""
+    keys = (settings.store.access_key, settings.store.secret_key)
+    return open_store(settings.store.url, *(key.get_secret_value() if key else None for key in keys))
+
+
+def health_checks(parts: Parts) -> tuple[dict[str, Check], dict[str, Check]]:
+    """What readiness needs, and what is only shown: without its cache the api-server is slower, not wrong."""
+
+    async def database() -> None:
+        async with parts.database.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def store() -> None:
+        await asyncio.to_thread(parts.store.check)
+
+    async def cache() -> None:
+        await check_cache(parts.cache)
+
+    return {"database": database, "store": store}, {"cache": cache}
+
+
+def _databases(settings: Settings, sender: Sender) -> tuple[Database, Database]:
+    """As mill_app for requests, as mill_system for the few things that see all workspaces."""
+    urls = settings.database
+    database = Database.connect(urls.url.get_secret_value(), pool_size=urls.pool_size, wake=sender.wake)
+    system = Database.connect(
+        urls.system_url.get_secret_value(), pool_size=2, application="mill-api-system", wake=sender.wake
+    )
+    return database, system
+
+
+@asynccontextmanager
+async def _publishing(publication: Publication, every_seconds: float) -> AsyncGenerator[None]:
+    task = asyncio.create_task(publication.run(every_seconds), name="publication")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
