@@ -46,8 +46,12 @@ class Duck:
 
     def batches(self, sql: str, rows_per_batch: int) -> Any:
         """A `pyarrow.RecordBatchReader` over the result."""
-        self.run(sql)
-        return self._connection.to_arrow_reader(rows_per_batch)
+        try:
+            return self._connection.sql(sql).to_arrow_reader(rows_per_batch)
+        except duckdb.OutOfMemoryException as error:
+            raise MemoryError(str(error)) from error
+        except duckdb.Error as error:
+            raise DuckError(str(error)) from error
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mill_trainer.profile.header import Header, column_at
 from mill_trainer.profile.problems import CellTooLarge, NotUtf8, NulByte
 
 CHUNK_BYTES = 2**23
@@ -46,9 +47,9 @@ class Structure:
         return self.plain and one_line_end and not quoted_windows and even and short
 
 
-def scan(path: Path, skip: int, delimiter: str) -> Structure:
+def scan(path: Path, skip: int, header: Header) -> Structure:
     """Read the whole file once. Refuses bytes that are not UTF-8, NUL characters and endless lines."""
-    scanner = _Scanner(ord(delimiter))
+    scanner = _Scanner(ord(header.delimiter))
     carry, line = b"", 1
     with path.open("rb") as file:
         file.seek(skip)
@@ -60,32 +61,39 @@ def scan(path: Path, skip: int, delimiter: str) -> Structure:
                 detail = f"Line {at} is longer than {LONGEST_LINE // 2**20} MiB. Is this a table?"
                 raise CellTooLarge.at(detail, line=at)
             if block:
-                check_text(block, line)
+                check_text(block, line, header)
                 line += scanner.feed(block)
     if carry:
-        check_text(carry, line)
+        check_text(carry, line, header)
         scanner.feed(carry)
     return scanner.finish()
 
 
-def check_text(block: bytes, line: int) -> None:
-    """Refuse a block of whole lines, the first being `line`, that is not UTF-8 or holds a NUL."""
+def check_text(block: bytes, line: int, header: Header | None = None) -> None:
+    """Refuse a block of whole lines, the first being `line`, that is not UTF-8 or holds a NUL; a CSV's header names the column."""
     zero = block.find(b"\0")
     if zero >= 0:
-        at = line + block.count(b"\n", 0, zero)
-        raise NulByte.at(f"Line {at} holds a NUL character. Remove it: the file is damaged or not text.", line=at)
+        at, _, column = _place(block, zero, line, header)
+        detail = f"Line {at} holds a NUL character. Remove it: the file is damaged or not text."
+        raise NulByte.at(detail, line=at, column=column)
     if block.isascii():
         return
     try:
         block.decode("utf-8")
     except UnicodeDecodeError as error:
-        at = line + block.count(b"\n", 0, error.start)
-        start = block.rfind(b"\n", 0, error.start) + 1
+        at, byte, column = _place(block, error.start, line, header)
         detail = (
-            f"Line {at}, byte {error.start - start + 1}: the byte 0x{block[error.start]:02x} is not UTF-8. "
+            f"Line {at}, byte {byte}: the byte 0x{block[error.start]:02x} is not UTF-8. "
             "The file may be Latin-1 or Windows-1252; save it as UTF-8 and upload it again."
         )
-        raise NotUtf8.at(detail, line=at) from error
+        raise NotUtf8.at(detail, line=at, column=column) from error
+
+
+def _place(block: bytes, position: int, line: int, header: Header | None) -> tuple[int, int, str | None]:
+    """Line, byte of the line (both 1-based) and column of a position in a block that begins with `line`."""
+    start = block.rfind(b"\n", 0, position) + 1
+    column = column_at(header, block[start:position]) if header is not None else None
+    return line + block.count(b"\n", 0, position), position - start + 1, column
 
 
 class _Scanner:

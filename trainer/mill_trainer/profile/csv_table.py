@@ -75,7 +75,7 @@ def read_csv(
 
 
 def _prove(task: ProfileTask, source: Source, header: Header) -> _Plain:
-    structure = scan(source.path, source.skip, header.delimiter)
+    structure = scan(source.path, source.skip, header)
     width = len(header.names)
     small_cells = structure.longest_record <= task.max_cell_bytes
     if not (structure.is_certain(width) and small_cells and header.line == 1):

@@ -53,6 +53,13 @@ def read_header(task: ProfileTask, path: Path, skip: int) -> Header:
     return Header(tuple(names), delimiter, line)
 
 
+def column_at(header: Header, start_of_line: bytes) -> str | None:
+    """The column in which a line stands after these bytes of it; for messages about bytes that cannot be read."""
+    text = start_of_line.decode("utf-8", errors="replace")
+    cells = next(csv.reader([text], delimiter=header.delimiter), [""])
+    return header.names[len(cells) - 1] if len(cells) <= len(header.names) else None
+
+
 def check_names(names: Sequence[str], *, max_columns: int, line: int | None) -> None:
     """Refuse what cannot be a set of column names; `line` is where a CSV's header stands."""
     if len(names) > max_columns:

@@ -24,8 +24,16 @@ DATA_FILE, REPORT_FILE, PREVIEW_FILE = "data.parquet", "report.json", "preview.j
 
 
 def profile(task: ProfileTask, report: Report) -> DatasetReport:
-    """Write `data.parquet`, `report.json` and `preview.json` into the task's folder."""
+    """Write `data.parquet`, `report.json` and `preview.json` into the task's folder, or nothing at all."""
     data = task.out_dir / DATA_FILE
+    try:
+        return _profile(task, data, report)
+    except BaseException:
+        data.unlink(missing_ok=True)
+        raise
+
+
+def _profile(task: ProfileTask, data: Path, report: Report) -> DatasetReport:
     report.stage("reading")
     source = open_source(task)
     with open_duck(task.limits, task.scratch_dir, [task.raw_file], [task.out_dir, task.scratch_dir]) as duck:

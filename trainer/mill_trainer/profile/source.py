@@ -161,6 +161,8 @@ def _is_json_object(line: bytes) -> bool:
         return isinstance(json.loads(line), dict)
     except ValueError:
         return False
+    except RecursionError:
+        return True
 
 
 def _named(task: ProfileTask) -> TableFormat:
