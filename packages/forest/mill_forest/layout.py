@@ -81,7 +81,8 @@ def kernel_arrays(forest: Forest) -> dict[str, np.ndarray[Any, Any]]:
     nodes["threshold"], nodes["left"], nodes["right"] = threshold, forest.left, forest.right
     nodes["category"], nodes["rule"] = category, forest.flags
     nodes["column"] = np.where(numeric, column, forest.feature)
-    bins, bin_offsets, node_bin = _bins(column, threshold, numeric, len(feature_of))
+    binned = numeric if _may_blend(forest) else np.zeros_like(numeric)
+    bins, bin_offsets, node_bin = _bins(column, threshold, binned, len(feature_of))
     return {
         "tree_offsets": forest.tree_offsets,
         "tree_group": forest.tree_group,
@@ -98,6 +99,11 @@ def kernel_arrays(forest: Forest) -> dict[str, np.ndarray[Any, Any]]:
         "bin_offsets": bin_offsets,
         "node_bin": node_bin,
     }
+
+
+def _may_blend(forest: Forest) -> bool:
+    """Whether bins are worth computing: the kernel blends only trees of up to 256 leaves of one value each."""
+    return forest.leaf_values.shape[1] == 1 and int(np.diff(forest.tree_offsets).max()) < 512
 
 
 def _less_equal_thresholds(forest: Forest, numeric: np.ndarray[Any, np.dtype[np.bool_]]) -> Float64:

@@ -28,8 +28,8 @@ def _table(seed: int, rows: int = 1_500) -> tuple[Rows, Rows]:
 
 
 @pytest.fixture(scope="session")
-def table() -> Callable[[int], tuple[Rows, Rows]]:
-    """table(seed): rows with missing values, and a continuous score."""
+def table() -> Callable[..., tuple[Rows, Rows]]:
+    """table(seed, rows=1_500): rows with missing values, and a continuous score."""
     return _table
 
 

@@ -16,16 +16,18 @@ from mill_forest import Forest, Predictor, from_sklearn, read_lightgbm, read_xgb
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-Table = Callable[[int], tuple[NDArray[np.float64], NDArray[np.float64]]]
+Table = Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
 def _grown(table: Table) -> dict[str, Forest]:
     x, score = table(0)
     y = np.digitize(score, [0.0, 2.0])
+    deep_x, deep_score = table(1, 9_000)
     quiet: dict[str, Any] = {"n_jobs": 1, "n_estimators": 30, "random_state": 0}
     boosted = xgb.XGBClassifier(**quiet).fit(x, y)
     light = lgb.LGBMClassifier(**quiet, verbose=-1).fit(x, y)
-    forest = RandomForestClassifier(**quiet).fit(x, y)
+    options: dict[str, Any] = quiet | {"n_estimators": 8, "max_features": 1}
+    forest = RandomForestClassifier(**options).fit(deep_x, np.digitize(deep_score, [0.0, 2.0]))
     return {
         "xgboost": read_xgboost(bytes(boosted.get_booster().save_raw("ubj"))),
         "lightgbm": read_lightgbm(light.booster_.model_to_string()),

@@ -46,24 +46,36 @@ size_t blend_scratch(const Plan *plan) {
 COUNT_BELOW(count_below_double, double)
 COUNT_BELOW(count_below_single, float)
 
+/* column_view for a block, with the questions asked once per column instead of once per value. */
+INLINE void load_column(const Plan *plan, const double *x, size_t rows, int32_t column, Block *block) {
+    const double *feature = x + plan->column_feature[column];
+    size_t stride = (size_t)plan->n_features;
+    double *values = block->values;
+    for (size_t r = 0; r < rows; r++) values[r] = feature[r * stride];
+    for (size_t r = rows; r < BLOCK_ROWS; r++) values[r] = 0.0;
+    if (plan->single_input)
+        for (int r = 0; r < BLOCK_ROWS; r++) block->single[r] = (float)values[r];
+    if (plan->flush_tiny)
+        for (int r = 0; r < BLOCK_ROWS; r++) values[r] = fabs(values[r]) <= TINY ? 0.0 : values[r];
+}
+
 /* The byte that stands for a bin is offset by 128, because the machine compares signed bytes. */
 INLINE void bin_column(const Plan *plan, const double *x, size_t rows, int32_t column, Block *block) {
-    uint8_t *out = block->columns + (size_t)column * BLOCK_ROWS;
-    int32_t span = plan->bin_span[column];
-    uint8_t rule = plan->column_rule[column];
-    const double *feature = x + plan->column_feature[column];
-    for (size_t r = 0; r < BLOCK_ROWS; r++)
-        block->values[r] = r < rows ? column_view(plan, rule, feature[r * (size_t)plan->n_features]) : 0.0;
-    if (plan->single_input) {
-        for (int r = 0; r < BLOCK_ROWS; r++) block->single[r] = (float)block->values[r];
-        count_below_single(plan->single_bins + plan->bin_start[column], span, block->single, block->bin);
-    } else {
-        count_below_double(plan->bins + plan->bin_start[column], span, block->values, block->bin);
-    }
+    uint8_t *out = block->columns + (size_t)column * BLOCK_ROWS, rule = plan->column_rule[column];
+    int32_t span = plan->bin_span[column], start = plan->bin_start[column];
     int32_t last = plan->bin_offsets[column + 1] - plan->bin_offsets[column];
+    const double *values = block->values;
+    load_column(plan, x, rows, column, block);
+    if (plan->single_input)
+        count_below_single(plan->single_bins + start, span, block->single, block->bin);
+    else
+        count_below_double(plan->bins + start, span, values, block->bin);
+    int32_t missing = rule & GO_LEFT ? 0 : last;
+    if (rule & ZERO_IS_MISSING)
+        for (int r = 0; r < BLOCK_ROWS; r++) block->bin[r] = values[r] == 0.0 ? missing : block->bin[r];
     for (int r = 0; r < BLOCK_ROWS; r++) {
-        double v = block->values[r];
-        out[r] = (uint8_t)((v != v ? last : block->bin[r]) ^ 0x80);
+        int32_t bin = values[r] != values[r] ? missing : block->bin[r];
+        out[r] = (uint8_t)(bin ^ 0x80);
     }
 }
 

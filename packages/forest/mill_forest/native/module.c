@@ -224,6 +224,8 @@ static PyObject *kernel_block(PyObject *object, PyObject *args) {
     }
     threads = threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;
     Job job = new_job(plan, x.buf, out.buf, rows, raw, threads);
+    size_t blocks = rows ? (rows + job.block - 1) / job.block : 0;
+    if (blocks < (size_t)threads) threads = (int)blocks;
     if (rows) {
         Py_BEGIN_ALLOW_THREADS
         run_job(&job, threads);

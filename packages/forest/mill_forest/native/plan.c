@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Mean nodes per tree from which deep rows cost more than the bookkeeping of phases. */
+enum { PHASED_FROM = 2048 };
+
 void *aligned_zeros(size_t count, size_t size) {
     size_t bytes = (count * size + 127) / 64 * 64;
     void *memory = aligned_alloc(64, bytes);
@@ -208,16 +211,28 @@ static int build_blend(Plan *plan, const int32_t *node_bin, int32_t n_nodes) {
     return 0;
 }
 
+/* What the chosen layout does not read need not be kept. */
+static void drop_unused(Plan *plan) {
+    if (plan->layout == LAYOUT_WALK) return;
+    free(plan->nodes);
+    plan->nodes = NULL;
+    if (plan->small) {
+        free(plan->pairs);
+        plan->pairs = NULL;
+    }
+}
+
 int plan_compile(Plan *plan, const int32_t *node_bin, int32_t n_nodes, int allow_layout) {
     plan->layout = LAYOUT_WALK;
     if (plan->category_rule != CATEGORY_NONE) return 0;
     if (build_pairs(plan, n_nodes)) return -1;
     if (allow_layout >= LAYOUT_LOCKSTEP) plan->layout = LAYOUT_LOCKSTEP;
     double mean_nodes = (double)n_nodes / plan->n_trees;
-    if (allow_layout >= LAYOUT_PHASED && mean_nodes > 512) plan->layout = LAYOUT_PHASED;
+    if (allow_layout >= LAYOUT_PHASED && mean_nodes > PHASED_FROM) plan->layout = LAYOUT_PHASED;
     if (allow_layout >= LAYOUT_BLEND && node_bin && can_blend(plan)) {
         if (build_blend(plan, node_bin, n_nodes)) return -1;
         plan->layout = LAYOUT_BLEND;
     }
+    drop_unused(plan);
     return 0;
 }
