@@ -1,0 +1,108 @@
+# Modelmill's verbs; `make` lists them. Everything runs from .venv, which `make setup` makes with uv from PyPI.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV := .uv/bin/uv
+RUN := .venv/bin
+PYTEST := $(RUN)/python -m pytest
+CODE := api-server trainer ml-service packages examples benchmarks tests conftest.py
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+N ?= 2
+export UV_HTTP_TIMEOUT := 120
+
+##@ On one machine, without Docker
+
+.PHONY: help
+help: ## List the verbs
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  \033[36m%-16s\033[0m %s\n", $$1, $$2 }' Makefile
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit("Modelmill needs Python 3.11 or newer: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .uv
+	.uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.13.8'
+
+.venv/.synced: uv.lock pyproject.toml $(wildcard */pyproject.toml packages/*/pyproject.toml packages/forest/mill_forest/native/*) | $(UV)
+	@echo "Installing Modelmill into .venv (about a minute the first time) …"
+	$(UV) sync --frozen --all-packages --python $(PYTHON)
+	touch $@
+
+.PHONY: setup
+setup: .venv/.synced ## Make .venv with everything in it
+
+.PHONY: demo
+demo: setup ## The main job on real data: upload, train, deploy, predict (EXIT=1 stops by itself)
+	@$(RUN)/python examples/demo.py
+
+.PHONY: start stop status
+start: setup ## Start the embedded stack in the background
+	@$(RUN)/modelmill up --detach
+stop: ## Stop it; the data stay in .modelmill
+	@$(RUN)/modelmill down
+status: ## What runs, and where
+	@$(RUN)/modelmill status
+
+.PHONY: flower
+flower: setup ## Watch the workers of the embedded stack
+	@$(RUN)/modelmill flower
+
+##@ For developers
+
+.PHONY: test
+test: setup ## Every test, on real PostgreSQL, Valkey, object stores (ARGS="-k name")
+	@$(PYTEST) $(ARGS)
+
+.PHONY: check
+check: setup ## What CI checks before the tests: format, lint, types, import contracts, generated files
+	@$(RUN)/ruff format --check $(CODE)
+	$(RUN)/ruff check $(CODE)
+	$(RUN)/lint-imports
+	$(RUN)/pyright
+	$(RUN)/python docs/generate.py --check
+
+.PHONY: format
+format: setup ## Format and mend what can be mended
+	@$(RUN)/ruff format $(CODE)
+	$(RUN)/ruff check --fix $(CODE)
+
+.PHONY: generate
+generate: setup ## Make the generated files anew: OpenAPI, settings, problems, catalogue
+	@$(RUN)/python docs/generate.py
+
+.PHONY: bench
+bench: setup ## Measure uploads, profiles, trainings and predictions against their limits
+	@$(RUN)/python benchmarks/run.py $(ARGS)
+
+.PHONY: clean
+clean: ## Remove caches and builds (the data in .modelmill stay)
+	@rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -not -path './.uv/*' -prune -exec rm -rf {} +
+
+##@ With Docker
+
+.env:
+	@deploy/make-env > .env
+	chmod 600 .env
+	echo "Wrote .env with random secrets"
+
+.PHONY: images up down logs health scale-ml backup-db restore-db
+images: ## Build the images
+	@DOCKER_BUILDKIT=1 $(COMPOSE) build
+up: .env ## Start the compose stack
+	@$(COMPOSE) up -d
+down: ## Stop the compose stack; volumes stay
+	@$(COMPOSE) down
+logs: ## Follow its logs (SERVICE=api-server)
+	@$(COMPOSE) logs -f $(SERVICE)
+health: ## Ask every service how it is
+	@curl -fsS "$${MILL_URL:-http://localhost}/health/detailed" | jq .
+scale-ml: ## Run N replicas of ml-service (N=4)
+	@$(COMPOSE) up -d --scale ml-service=$(N) --no-recreate
+backup-db: ## Dump the database to backups/
+	@mkdir -p backups
+	$(COMPOSE) exec -T postgres pg_dump --format=custom --username postgres modelmill > "backups/modelmill-$$(date +%Y%m%dT%H%M%S).dump"
+restore-db: ## Restore FILE into the empty database
+	@test -n "$(FILE)" || { echo "make restore-db FILE=backups/….dump"; exit 2; }
+	$(COMPOSE) exec -T postgres pg_restore --clean --if-exists --username postgres --dbname modelmill < "$(FILE)"
