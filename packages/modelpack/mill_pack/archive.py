@@ -44,6 +44,11 @@ def archive_bytes(entries: Mapping[str, bytes]) -> bytes:
     return b"".join([*parts, central, _end(len(entries), len(central), offset)])
 
 
+def content_offset(name: str) -> int:
+    """How far behind the start of its local header an entry's content begins."""
+    return _LOCAL.size + len(name)
+
+
 def read_archive(data: bytes, *, verify: bool = True) -> dict[str, memoryview]:
     """The entries in order, as views on `data`. `verify` checks the CRC of every entry; the first is always checked."""
     if not _END.size < len(data) <= MAX_BYTES:

@@ -11,7 +11,7 @@ import numpy as np
 from mill_contracts.training import Cost
 from pydantic import ValidationError
 
-from mill_pack.archive import MAX_BYTES, archive_bytes, read_archive, write_atomically
+from mill_pack.archive import MAX_BYTES, archive_bytes, content_offset, read_archive, write_atomically
 from mill_pack.encoding import Encoder
 from mill_pack.engines.base import EnginePayload
 from mill_pack.engines.registry import TOLERANCES, load_engine, shape_of
@@ -22,6 +22,7 @@ from mill_pack.signature import Signature
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST = 64 << 20
+ALIGNMENT = 64
 
 GoldenInputs = Sequence[Mapping[str, JsonValue]]
 
@@ -50,7 +51,7 @@ def package_bytes(
     text = manifest.model_dump_json(indent=1).encode()
     if len(text) > MAX_MANIFEST:
         raise InvalidPackage("The manifest is too large; lower max_categories or leave out the columns of ids.")
-    return archive_bytes({MANIFEST: text, **payload.files})
+    return archive_bytes({MANIFEST: text + b" " * _padding(len(text), payload), **payload.files})
 
 
 def open_package(path: Path, *, verify: bool = True, replay_golden: bool = True) -> Package:
@@ -91,6 +92,11 @@ def measure_cost(*, draft: ManifestDraft, encoder: Encoder, payload: EnginePaylo
         times.append(time.perf_counter() - started)
     microseconds = statistics.median(times) * 1e6 if times else 0.0
     return Cost(microseconds_per_row=microseconds, package_bytes=len(data), load_seconds=load_seconds)
+
+
+def _padding(length: int, payload: EnginePayload) -> int:
+    """Spaces after the manifest, so that the arrays of the payload begin at a multiple of `ALIGNMENT` and can be used in place."""
+    return -(content_offset(MANIFEST) + length + content_offset(next(iter(payload.files)))) % ALIGNMENT
 
 
 def _manifest(draft: ManifestDraft, encoder: Encoder, payload: EnginePayload, golden_rows: GoldenInputs) -> Manifest:

@@ -3,7 +3,6 @@
 import io
 import struct
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +51,11 @@ def test_a_file_cut_short_is_refused(package_file: Path, keep: int) -> None:
         package_of(package_file.read_bytes()[:keep])
 
 
-@pytest.mark.parametrize(
-    "change", [lambda data: data + b"x", lambda data: b"x" + data, lambda data: data + data, lambda _: b"\x00" * 4096]
-)
-def test_bytes_around_the_archive_are_refused(package_file: Path, change: Callable[[bytes], bytes]) -> None:
-    with pytest.raises(InvalidPackage):
-        package_of(change(package_file.read_bytes()))
+def test_bytes_around_the_archive_are_refused(package_file: Path) -> None:
+    data = package_file.read_bytes()
+    for changed in (data + b"x", b"x" + data, data + data, b"\x00" * 4096):
+        with pytest.raises(InvalidPackage):
+            package_of(changed)
 
 
 @pytest.mark.parametrize(

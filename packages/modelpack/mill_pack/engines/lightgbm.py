@@ -22,7 +22,7 @@ class LightGBMEngine:
         self.nbytes = 3 * size + (1 << 16)
 
     def outputs(self, matrix: FloatArray) -> FloatArray:
-        result = np.asarray(self._booster.predict(matrix), dtype=np.float64)
+        result = np.asarray(self._booster.predict(matrix, num_threads=1, verbosity=-1), dtype=np.float64)
         if not self._shape.is_classifier:
             return result.reshape(-1, 1)
         return both_classes(result) if self._shape.outputs == 2 else result
@@ -49,7 +49,7 @@ def load(files: Mapping[str, Blob], shape: Shape) -> LightGBMEngine:
         raise EngineMissing("This model needs the library lightgbm; install mill-pack[lightgbm].") from error
     content = bytes(the_file(files, FILE))
     try:
-        booster = lightgbm.Booster(model_str=content.decode(), params={"num_threads": 1, "verbosity": -1})
+        booster = lightgbm.Booster(model_str=content.decode())
     except (lightgbm.basic.LightGBMError, UnicodeDecodeError, ValueError) as error:
         raise InvalidPackage("The LightGBM model cannot be read.") from error
     scores = 1 if shape.outputs <= 2 else shape.outputs

@@ -28,13 +28,7 @@ CLASSES: dict[str, tuple[str, ...]] = {"binary": ("no", "yes"), "multiclass": ("
 
 SMALL: dict[str, Any] = {"random_state": 1, "n_estimators": 12}
 LIGHT: dict[str, Any] = {**SMALL, "verbose": -1, "n_jobs": 1, "min_child_samples": 5}
-PERCEPTRON: dict[str, Any] = {
-    "random_state": 1,
-    "max_iter": 40,
-    "hidden_layer_sizes": (9, 5),
-    "tol": 1.0,
-    "n_iter_no_change": 40,
-}
+PERCEPTRON: dict[str, Any] = {"random_state": 1, "hidden_layer_sizes": (9, 5), "tol": 0.5, "n_iter_no_change": 20}
 
 CLASSIFIERS: dict[str, Any] = {
     "logistic": (LogisticRegression, {"max_iter": 300}),

@@ -5,8 +5,9 @@ import json
 import zipfile
 from typing import Any
 
+import numpy as np
 import pytest
-from mill_pack import EngineRefused, InvalidPackage, build_engine
+from mill_pack import EngineRefused, FloatArray, InvalidPackage, build_engine
 from mill_pack.engines import Shape, load_engine
 
 SHAPE = Shape(6, 2, is_classifier=True)
@@ -17,6 +18,10 @@ def content(fitted: Any) -> bytes:
     model = fitted("knn", "binary")
     payload = build_engine("scikit-learn", "knn", model.estimator, 6, model.classes, "skops")
     return payload.files["estimator.skops"]
+
+
+def city_block(one: FloatArray, two: FloatArray) -> float:
+    return float(np.abs(one - two).sum())
 
 
 def changed(content: bytes, change: Any) -> bytes:
@@ -66,7 +71,7 @@ def test_what_is_no_skops_file_is_refused(content: bytes) -> None:
 
 def test_an_estimator_with_a_function_of_the_user_is_refused(fitted: Any) -> None:
     estimator = fitted("knn", "binary").estimator
-    estimator_with_function = type(estimator)(metric=lambda one, two: abs(one - two).sum())
+    estimator_with_function = type(estimator)(metric=city_block)
     estimator_with_function.fit([[0.0, 1.0]] * 6, [0, 1] * 3)
     with pytest.raises(EngineRefused):
         build_engine("scikit-learn", "knn", estimator_with_function, 2, ("no", "yes"), "skops")
