@@ -141,8 +141,11 @@ def _reporter(line: RedisLine, rollout: Rollout, settings: Settings) -> Reporter
 def _health(engine: Engine, source: StoreSource | None, listener: RedisSource | None) -> Health:
     """Ready means: something can be served. The sources being away is shown, and no reason to take a replica out."""
 
+    sources = [one for one in (source, listener) if one is not None]
+
     async def can_serve() -> None:
-        if not engine.rollout.shared:
+        all_asked = all(one.asked for one in sources)
+        if not (engine.rollout.shared and all_asked):
             engine.keeper.check()
 
     async def snapshot_is_fresh() -> None:
@@ -183,4 +186,6 @@ def _lifespan(parts: Parts) -> Any:
 
 def _private_folder(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for leftover in path.glob(".fetch-*"):
+        leftover.unlink(missing_ok=True)
     return path

@@ -11,6 +11,7 @@ from mill_pack import Package, Prediction, Signature
 from mill_serving.access import Access
 from mill_serving.admission import Lane
 from mill_serving.answers import AnswerCache
+from mill_serving.errors import ModelNotFound
 from mill_serving.packages import LoadedModel
 from mill_serving.registry import Registry
 from mill_serving.snapshot.keeper import SnapshotKeeper
@@ -44,7 +45,12 @@ class Engine:
         if target is not None and target.is_shared and secret is None:
             return target
         caller = self._caller(secret, fallback=target)
-        target = catalogue.find(name, caller)
+        try:
+            target = catalogue.find(name, caller)
+        except ModelNotFound:
+            if self.keeper.in_force is None:
+                self.keeper.check()
+            raise
         if not target.is_shared:
             self.keeper.check()
         return target

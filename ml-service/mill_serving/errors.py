@@ -45,6 +45,15 @@ class InvalidRequest(Invalid):
     title = "The request body is not valid"
 
 
+class MethodNotAllowed(Problem):
+    status = 405
+    slug = "method-not-allowed"
+    title = "Predictions are asked for with POST"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"allow": "POST"})
+
+
 class BodyTooLarge(TooLarge):
     slug = "body-too-large"
     title = "The request body is too large"

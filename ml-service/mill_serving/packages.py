@@ -72,6 +72,9 @@ class PackageFolder:
         self.signatures[target.sha256] = package.signature
         return LoadedModel(package, package.nbytes, _row_microseconds(package))
 
+    def holds(self, sha256: str) -> bool:
+        return (self.folder / f"{sha256}.mill").is_file()
+
     def forget_all_but(self, wanted: set[str]) -> None:
         """Remove the packages no route speaks of any more."""
         for path in self.folder.glob("*.mill"):

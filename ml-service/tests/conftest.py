@@ -1,5 +1,8 @@
 """Real parts for the data plane's tests: packages, a publisher with its own key, Valkey, and ml-service as a process."""
+# pyright: reportUnknownMemberType=false
+# redis-py leaves some keyword arguments untyped.
 
+import asyncio
 import json
 import os
 import signal
@@ -7,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -67,6 +70,19 @@ def reach() -> Reach:
                 return seen
             time.sleep(0.02)
         raise AssertionError(f"not reached in {DEADLINE_SECONDS} s; last seen: {seen!r}")
+
+    return poll
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[[Callable[[], Any]], Awaitable[None]]:
+    """The same on the event loop, which goes on meanwhile."""
+
+    async def poll(condition: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, "not reached"
+            await asyncio.sleep(0.001)
 
     return poll
 
@@ -270,7 +286,7 @@ def launch() -> Start:
     """`with launch(folder, MILL_…=…) as replica`: the service as a process on `folder`, with the keys that lie in it."""
 
     @contextmanager
-    def run(folder: Path, redis_url: str | None = None, store: bool = True, **variables: str) -> Iterator[Replica]:
+    def run(folder: Path, redis_url: str | None = None, store: bool = True, **variables: str) -> Generator[Replica]:
         keys = {"MILL_TOKENS__PUBLIC_KEY_FILE": "tokens.pem", "MILL_PUBLISH__PUBLIC_KEY_FILE": "publish.pem"}
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("MILL_")},

@@ -92,13 +92,47 @@ def test_malformed_json_is_a_problem_that_says_where(demo: Any, body: bytes, wor
         ({"age": "forty"}, "/input_data/age"),
         ({"age": True}, "/input_data/age"),
         ({"city": 3}, "/input_data/city"),
-        ({"city": None}, "/input_data/city"),
     ],
 )
 def test_a_wrong_row_names_the_feature(demo: Any, changes: dict[str, Any], pointer: str) -> None:
     answer = demo.http.post("/predict/demo", json={"input_data": {**ROW, **changes}})
     assert answer.status_code == 422
     assert pointer in [error["pointer"] for error in answer.json()["errors"]]
+
+
+def test_a_row_without_a_feature_names_it(demo: Any) -> None:
+    answer = demo.http.post("/predict/demo", json={"input_data": {"age": 40.0, "hours": 38.0}})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/input_data/city"
+
+
+@pytest.mark.parametrize("value", ["1" * 400, "-0.0", "1e308", '"\\ud800"', '"\\u0000"', "[1]", "{}", '""', "2e-400"])
+def test_no_value_whatever_is_an_internal_error(demo: Any, value: str) -> None:
+    for feature in ("age", "city"):
+        row = {"age": "1.0", "hours": "1.0", "city": '"Oslo"', feature: value}
+        text = "{" + ", ".join(f'"{name}": {given}' for name, given in row.items()) + "}"
+        one = demo.http.post("/predict/demo", content=f'{{"input_data": {text}}}')
+        block = demo.http.post("/predict/demo/batch", content=f'{{"inputs": [{text}]}}')
+        assert one.status_code == block.status_code, (one.text, block.text)
+        assert one.status_code in {200, 422}
+
+
+def test_predictions_are_asked_for_with_post(demo: Any) -> None:
+    answer = demo.http.get("/predict/demo")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST"
+    assert demo.http.post("/predict/demo?verbose=1", json={"input_data": ROW}).status_code == 200
+    assert demo.http.get("/no-such-page").json()["status"] == 404
+
+
+def test_the_demo_models_of_the_product_answer_without_a_key(tmp_path: Path, launch: Any) -> None:
+    folder = Path(__file__).parents[2] / "shared-models"
+    row = {"feature1": 0.5, "feature2": 1.0, "feature3": -0.3, "feature4": 2.0}
+    with launch(tmp_path, store=False, MILL_SERVING__SHARED_MODELS_DIR=str(folder)) as replica:
+        for name in ("demo_model_1", "demo_model_2"):
+            answer = replica.http.post(f"/predict/{name}", json={"input_data": row})
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["metadata"]["model_name"] == name
 
 
 def test_a_wrong_row_of_a_block_is_named_by_its_number(demo: Any) -> None:

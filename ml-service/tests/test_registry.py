@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from mill_serving.errors import ModelUnavailable
@@ -45,12 +46,11 @@ def loader() -> Loader:
     return found
 
 
-async def test_five_hundred_first_calls_make_one_load(loader: Loader) -> None:
+async def test_five_hundred_first_calls_make_one_load(loader: Loader, until: Any) -> None:
     loader.gate.clear()
     registry = Registry(loader, budget=1000)
     calls = [asyncio.create_task(registry.get(target("a"))) for _ in range(500)]
-    while not loader.loads:
-        await asyncio.sleep(0)
+    await until(lambda: loader.loads)
     loader.gate.set()
     found = await asyncio.gather(*calls)
     assert len({id(loaded) for loaded in found}) == 1
@@ -59,13 +59,12 @@ async def test_five_hundred_first_calls_make_one_load(loader: Loader) -> None:
     await registry.close()
 
 
-async def test_a_caller_that_leaves_does_not_cancel_the_load(loader: Loader) -> None:
+async def test_a_caller_that_leaves_does_not_cancel_the_load(loader: Loader, until: Any) -> None:
     loader.gate.clear()
     registry = Registry(loader, budget=1000)
     leaving = asyncio.create_task(registry.get(target("a")))
     staying = asyncio.create_task(registry.get(target("a")))
-    while not loader.loads:
-        await asyncio.sleep(0)
+    await until(lambda: loader.loads)
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving

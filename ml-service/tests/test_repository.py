@@ -33,7 +33,7 @@ def caller(workspace: UUID = WORKSPACE, may_predict: bool = True, models: frozen
 def test_the_previous_version_keeps_the_name_until_the_new_one_is_ready() -> None:
     old = route().model_copy(update={"is_default": False})
     new = route(version=2, model=old.model_id).model_copy(update={"previous_version_id": old.model_version_id})
-    waiting = build_catalogue([new, old], (), lambda version: False)
+    waiting = build_catalogue([new, old], (), lambda _: False)
     assert waiting.find("income", caller()).version == 1
     assert waiting.find(str(old.model_id), caller()).version == 1
     assert waiting.find("income@2", caller()).version == 2

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mill_serving.doors.predict import PredictDoors
+from mill_serving.doors.predict import PredictDoors, known_method
 from mill_serving.statistics import Statistics
 
 _PREDICT = b"/predict/"
@@ -30,9 +30,11 @@ class Front:
         if scope["type"] != "http":
             return await self.documented(scope, receive, send)
         path: bytes = scope.get("raw_path") or scope["path"].encode()
-        if scope["method"] == "POST" and path.startswith(_PREDICT):
+        if path.startswith(_PREDICT):
             parsed = self._paths.get(path) or self._parse(path)
             if parsed is not None:
+                if scope["method"] != "POST":
+                    return await self.doors.wrong_method(scope, send)
                 door = self.doors.one if parsed[0] == "one" else self.doors.batch
                 return await door(scope, receive, send, parsed[1])
         return await self._document(scope, path, receive, send)
@@ -66,4 +68,4 @@ class Front:
         finally:
             self.statistics.active -= 1
             route = getattr(inner.get("route"), "path", "unmatched")
-            self.statistics.answered(scope["method"], route, status, time.perf_counter() - begun)
+            self.statistics.answered(known_method(scope["method"]), route, status, time.perf_counter() - begun)

@@ -22,7 +22,7 @@ def row_schema(title: str, signature: Signature) -> dict[str, Any]:
         "title": title,
         "type": "object",
         "additionalProperties": False,
-        "required": [feature.name for feature in signature.features if not feature.nullable],
+        "required": [feature.name for feature in signature.features if feature.required],
         "properties": {feature.name: _property(feature) for feature in signature.features},
     }
 

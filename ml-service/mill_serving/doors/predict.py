@@ -4,14 +4,14 @@ import time
 from dataclasses import dataclass
 
 from mill_kit.logs import get_logger
-from mill_kit.problems import Problem
+from mill_kit.problems import Problem, Unavailable
 from mill_pack import Package, Prediction, Predictions
 from starlette.types import Receive, Scope, Send
 
 from mill_serving.doors import wire
 from mill_serving.doors.http import ClientLeft, Head, RequestIds, answer, answer_problem, read_body, read_head
 from mill_serving.engine import Engine
-from mill_serving.errors import BatchTooLarge, InvalidRequest
+from mill_serving.errors import BatchTooLarge, InvalidRequest, MethodNotAllowed
 from mill_serving.statistics import Statistics
 from mill_serving.targets import Target
 
@@ -74,6 +74,11 @@ class PredictDoors:
         finally:
             statistics.active -= 1
             statistics.answered("POST", BATCH, status, time.perf_counter() - begun)
+
+    async def wrong_method(self, scope: Scope, send: Send) -> None:
+        problem = MethodNotAllowed()
+        self.statistics.answered(known_method(scope["method"]), ONE, problem.status, 0.0)
+        await answer_problem(send, problem, scope["path"], read_head(scope, self.ids).request_id)
 
     def _block(self, package: Package, body: bytes, target: Target, head: Head, begun: float) -> tuple[int, bytes]:
         """Runs in the lane: parsing and rendering of blocks stay off the event loop as well."""
@@ -146,13 +151,18 @@ def _rows(found: Predictions, shown: bool) -> list[wire.RowAnswer]:
     return list(map(wire.RowAnswer, values, confidence, tables, low))
 
 
+def known_method(method: str) -> str:
+    """A client may invent methods; a metric label must not follow."""
+    return method if method in {"GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"} else "OTHER"
+
+
 async def _refuse(send: Send, scope: Scope, head: Head, error: Exception) -> int:
     if isinstance(error, ClientLeft):
         return _CLIENT_CLOSED
     if not isinstance(error, Problem):
         get_logger().error("unhandled_error", path=scope["path"], request_id=head.request_id.decode(), exc_info=error)
         error = Problem("Something went wrong on our side; the request id finds it in the logs.")
-    elif error.status >= 500:
+    elif error.status >= 500 and not isinstance(error, Unavailable):  # overload must not flood the log
         get_logger().warning("problem", slug=error.slug, detail=error.detail, request_id=head.request_id.decode())
     await answer_problem(send, error, scope["path"], head.request_id)
     return error.status

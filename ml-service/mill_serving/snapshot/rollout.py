@@ -23,6 +23,7 @@ from mill_serving.snapshot.line import Away, RedisLine
 from mill_serving.targets import Target
 
 _LONGEST_WAIT = 60.0
+_AT_ONCE = 2
 
 
 @dataclass
@@ -73,8 +74,8 @@ class Rollout:
         while True:
             self._wake.clear()
             number = self.keeper.number
-            while route := self._next():
-                await self._prepare(route)
+            while due := self._due():
+                await asyncio.gather(*(self._prepare(route) for route in due))
             if number:
                 wanted = {route.sha256 for route in self._routes()}
                 await asyncio.to_thread(self.folder.forget_all_but, wanted)
@@ -84,13 +85,15 @@ class Rollout:
     def _routes(self) -> tuple[Route, ...]:
         return self.keeper.in_force.snapshot.routes if self.keeper.in_force else ()
 
-    def _next(self) -> Route | None:
+    def _due(self) -> list[Route]:
+        """A few at a time, those already on our disk first: the store may be away, and waiting for it is slow."""
         now = asyncio.get_running_loop().time()
-        for route in self._routes():
-            progress = self._progress.get(route.model_version_id)
-            if progress is not None and progress.state != "ready" and progress.retry_at <= now:
-                return route
-        return None
+        pending = [route for route in self._routes() if self._is_due(route, now)]
+        return sorted(pending, key=lambda route: not self.folder.holds(route.sha256))[:_AT_ONCE]
+
+    def _is_due(self, route: Route, now: float) -> bool:
+        progress = self._progress.get(route.model_version_id)
+        return progress is not None and progress.state != "ready" and progress.retry_at <= now
 
     def _pause(self) -> float | None:
         pending = [progress.retry_at for progress in self._progress.values() if progress.state != "ready"]
@@ -108,7 +111,8 @@ class Rollout:
         else:
             progress.state, progress.reason = "ready", None
             get_logger().info("version_ready", version_id=str(route.model_version_id), name=route.name)
-        self.catalogue = build_catalogue(self._routes(), self.shared, self.is_ready)
+        if route.previous_version_id is not None:
+            self.catalogue = build_catalogue(self._routes(), self.shared, self.is_ready)
         self.changed.set()
 
     async def _warm_shared(self) -> None:

@@ -28,6 +28,7 @@ class StoreSource:
     store: StoreHandle
     keeper: SnapshotKeeper
     poll_seconds: float
+    asked: bool = False
     last_error: str | None = "not asked yet"
     _bad: set[int] = field(default_factory=set[int])
 
@@ -41,6 +42,7 @@ class StoreSource:
             except (Problem, OSError, ValueError) as error:
                 rounds = 0
                 _note(self, "object store", error)
+            self.asked = True
             await asyncio.sleep(self.poll_seconds)
 
     async def check(self) -> None:
@@ -90,6 +92,7 @@ class RedisSource:
     line: RedisLine
     keeper: SnapshotKeeper
     confirm_seconds: float = 5.0
+    asked: bool = False
     last_error: str | None = "not asked yet"
 
     async def run(self) -> None:
@@ -98,6 +101,7 @@ class RedisSource:
                 await self._listen()
             except Away as error:
                 _note(self, "redis", error)
+            self.asked = True
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def check(self) -> None:
@@ -108,7 +112,7 @@ class RedisSource:
         async with self.line.subscribed(SNAPSHOT_CHANNEL) as channel:
             while True:
                 await self._read_latest()
-                self.last_error = None
+                self.asked, self.last_error = True, None
                 await self._wait(channel)
 
     async def _wait(self, channel: Channel) -> None:
