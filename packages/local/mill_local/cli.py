@@ -104,6 +104,9 @@ def friendly() -> Generator[None]:
     except StackProblem as problem:
         typer.echo(f"{problem.title}: {problem}", err=True)
         raise typer.Exit(1) from None
+    except OSError as error:
+        typer.echo(f"The embedded stack cannot use its folder: {error}", err=True)
+        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 

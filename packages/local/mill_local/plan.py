@@ -92,7 +92,9 @@ class Plan:
         return f"http://{self.options.host}:{self.ports.serving}"
 
     def migration(self) -> Program:
-        return self._program("migrate", "mill_api", "migrate", extra=self._control_plane())
+        """The only program that is told the owner's password."""
+        owner = {"MILL_DATABASE__OWNER_URL": self.servers.postgres.url("mill_owner")}
+        return self._program("migrate", "mill_api", "migrate", extra=owner)
 
     def services(self) -> list[ServicePart]:
         """In the order they start; they stop the other way round."""
@@ -132,7 +134,6 @@ class Plan:
         return self._shared() | {
             "MILL_DATABASE__URL": postgres.url("mill_app"),
             "MILL_DATABASE__SYSTEM_URL": postgres.url("mill_system"),
-            "MILL_DATABASE__OWNER_URL": postgres.url("mill_owner"),
             "MILL_BROKER__URL": self.servers.broker.url,
             "MILL_TOKENS__PRIVATE_KEY_FILE": str(self.home.key_files("tokens")[0]),
             "MILL_PUBLISH__PRIVATE_KEY_FILE": str(self.home.key_files("publish")[0]),
