@@ -24,6 +24,7 @@ from mill_api.datasets.contents import ProjectDatasets
 from mill_api.datasets.service import DatasetService
 from mill_api.db import Database
 from mill_api.db.schema import require_current_schema
+from mill_api.db.store_identity import require_same_store
 from mill_api.deployments.batches import BatchService
 from mill_api.deployments.contents import ProjectDeployments
 from mill_api.deployments.live import LiveVersions
@@ -38,7 +39,6 @@ from mill_api.projects.contents import ProjectContents
 from mill_api.queue import Sender
 from mill_api.registry import job_registry
 from mill_api.settings import Environment, Settings
-from mill_api.storage.identity import require_same_store
 
 
 @dataclass(frozen=True)

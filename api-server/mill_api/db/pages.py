@@ -8,21 +8,28 @@ import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped
 
-from mill_api.db.rows import TenantRow
 from mill_api.errors import InvalidCursor
 
 LONGEST_PAGE = 200
 LONGEST_CURSOR = 128
 
 
-R = TypeVar("R", bound=TenantRow)
+class Dated(Protocol):
+    """A row that can be listed: every `TenantRow`, and the job."""
+
+    id: Mapped[UUID]
+    created_at: Mapped[datetime]
+
+
+R = TypeVar("R", bound=Dated)
 T = TypeVar("T")
 S = TypeVar("S")
 

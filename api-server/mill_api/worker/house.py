@@ -17,6 +17,7 @@ from mill_kit.store.open import open_store
 from mill_api.db import Database
 from mill_api.db.away import AWAY
 from mill_api.db.schema import require_current_schema
+from mill_api.db.store_identity import require_same_store
 from mill_api.jobs import schedules
 from mill_api.jobs.ending import Databases, Endings
 from mill_api.jobs.handlers import Registry
@@ -25,7 +26,6 @@ from mill_api.jobs.sweep import Sweep
 from mill_api.jobs.workers import WorkerRow
 from mill_api.queue import Sender
 from mill_api.settings import Settings
-from mill_api.storage.identity import require_same_store
 from mill_api.worker.attempt import Attempts, Patience
 from mill_api.worker.finishing import Finishing
 from mill_api.worker.scratch import Scratch

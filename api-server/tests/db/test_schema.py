@@ -21,7 +21,7 @@ def _differences(connection: Connection) -> list[object]:
 
 async def test_the_migrations_make_what_the_rows_say(databases: TestDatabase) -> None:
     for module in pkgutil.walk_packages(mill_api.__path__, "mill_api."):
-        if module.name.endswith(".tables") or module.name == "mill_api.storage.identity":
+        if module.name.endswith(".tables") or module.name == "mill_api.db.store_identity":
             import_module(module.name)
     database = Database.connect(databases.owner_url)
     try:

@@ -2,9 +2,8 @@
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql as pg
-
 from mill_api.db.rls import protect_tenant_table
+from sqlalchemy.dialects import postgresql as pg
 
 revision = "0005"
 down_revision = "0004"

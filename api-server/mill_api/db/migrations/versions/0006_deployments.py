@@ -2,9 +2,8 @@
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql as pg
-
 from mill_api.db.rls import protect_tenant_table
+from sqlalchemy.dialects import postgresql as pg
 
 revision = "0006"
 down_revision = "0005"
@@ -12,7 +11,9 @@ branch_labels = None
 depends_on = None
 
 
-def _uuid(name: str, target: str | None = None, *, ondelete: str | None = None, nullable: bool = False) -> sa.Column[object]:
+def _uuid(
+    name: str, target: str | None = None, *, ondelete: str | None = None, nullable: bool = False
+) -> sa.Column[object]:
     constraints = () if target is None else (sa.ForeignKey(target, ondelete=ondelete),)
     return sa.Column(name, pg.UUID(as_uuid=True), *constraints, nullable=nullable)
 

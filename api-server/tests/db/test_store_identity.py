@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from mill_api.app import create_app
 from mill_api.db import Database
+from mill_api.db.store_identity import IDENTITY_KEY, require_same_store
 from mill_api.errors import WrongStore
-from mill_api.storage.identity import IDENTITY_KEY, require_same_store
 from mill_api.testing import settings_for
 from mill_kit.testing import MemoryStore
 from mill_local.testing import DatabaseMaker, TestDatabase

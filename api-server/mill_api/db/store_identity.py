@@ -13,7 +13,8 @@ from sqlalchemy import CheckConstraint, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
-from mill_api.db import Database, Row
+from mill_api.db.rows import Row
+from mill_api.db.sessions import Database
 from mill_api.errors import WrongStore
 
 IDENTITY_KEY = "identity"
