@@ -1,5 +1,6 @@
 """From an engine's outputs to answers: labels, confidence, the low-confidence mark. Ties go to the first class, as in the libraries."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,7 +27,10 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """n answers. `values`: a list of labels or (n,) numbers; `probabilities` (n, K) in the order of `labels`."""
+    """n answers. `values`: a list of labels or (n,) numbers; `probabilities` (n, K) in the order of `labels`.
+
+    `unseen` counts, by feature, the rows whose category is unknown to the model; `warnings` say the same in words.
+    """
 
     values: list[str] | FloatArray
     labels: tuple[str, ...] = ()
@@ -35,6 +39,7 @@ class Predictions:
     low_confidence: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     warnings: tuple[str, ...] = ()
     rows_with_missing: int = 0
+    unseen: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 class Decider:

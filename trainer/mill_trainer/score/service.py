@@ -4,16 +4,14 @@ A dataset's canonical Parquet is read as it is; a raw file first goes through th
 text what the model knows as text.
 """
 
-import re
 import time
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 from mill_contracts.tables import ColumnKind, TableWarning
 from mill_contracts.tasks import ProfileTask, ScoreTask
 from mill_contracts.training import ScoreReport
-from mill_pack import Package, open_package
+from mill_pack import Package, Predictions, open_package
 
 from mill_trainer.parquet_files import batches_of, schema_of, sha256_of
 from mill_trainer.profile import canonicalise
@@ -24,8 +22,6 @@ from mill_trainer.score.output import PredictionFile
 ROWS_PER_BATCH = 50_000
 REPORT_FILE = "report.json"
 READING_SHARE = 0.2
-
-_UNSEEN = re.compile(r"(?P<column>.*): (?P<count>\d+) of \d+ rows hold a category not seen in training", re.DOTALL)
 
 
 def score(task: ScoreTask, report: Report) -> ScoreReport:
@@ -64,28 +60,21 @@ class _Seen:
         self.rows = 0
         self.rows_with_missing = 0
         self._unseen: Counter[str] = Counter()
-        self._other: dict[str, None] = {}
 
-    def add(self, rows: int, rows_with_missing: int, warnings: Iterable[str]) -> None:
+    def add(self, rows: int, predictions: Predictions) -> None:
         self.rows += rows
-        self.rows_with_missing += rows_with_missing
-        for warning in warnings:
-            found = _UNSEEN.fullmatch(warning)
-            if found:
-                self._unseen[found["column"]] += int(found["count"])
-            else:
-                self._other[warning] = None
+        self.rows_with_missing += predictions.rows_with_missing
+        self._unseen.update(predictions.unseen)
 
     def warnings(self) -> list[TableWarning]:
-        unseen = [
+        return [
             TableWarning(
                 code="unseen-categories",
                 column=column,
-                detail=f"{count:,} of {self.rows:,} rows hold a value in {column!r} that training never saw.",
+                detail=f"{count:,} of {self.rows:,} rows hold a value in {column!r} that the model does not know.",
             )
             for column, count in self._unseen.items()
         ]
-        return unseen + [TableWarning(code="model-warning", detail=warning) for warning in self._other]
 
 
 def _predict(package: Package, data: Path, output: PredictionFile, report: Report) -> _Seen:
@@ -94,7 +83,7 @@ def _predict(package: Package, data: Path, output: PredictionFile, report: Repor
     for batch in batches:
         predictions = package.predict_columns(model_columns(package.signature, batch, output.rows))
         output.write(batch, predictions)
-        seen.add(batch.num_rows, predictions.rows_with_missing, predictions.warnings)
+        seen.add(batch.num_rows, predictions)
         done = output.rows / total
         report.progress(READING_SHARE + (1 - READING_SHARE) * done, output.rows, total, "rows")
     return seen
