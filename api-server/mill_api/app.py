@@ -21,8 +21,11 @@ from mill_api.access.endpoints import routers as access_routers
 from mill_api.datasets.endpoints import router as datasets_router
 from mill_api.db.away import AWAY, is_unstorable_text
 from mill_api.deployments.endpoints import routers as deployments_routers
+from mill_api.description import add_routes, operation_id
 from mill_api.edge import BodyLimit, Unforeseen
 from mill_api.errors import Invalid, Unavailable
+from mill_api.jobs.endpoints import router as jobs_router
+from mill_api.jobs.metrics import JobMetrics
 from mill_api.models.endpoints import router as models_router
 from mill_api.parts import health_checks, open_parts
 from mill_api.projects.endpoints import router as projects_router
@@ -33,17 +36,18 @@ _TITLES: dict[str, Any] = {
     "title": "Modelmill",
     "description": "Upload tables, train models, deploy them, watch them.",
     "version": VERSION,
+    "generate_unique_id_function": operation_id,
 }
 
 
 def routers() -> list[APIRouter]:
     """Every domain's routes, lowest domain first."""
-    return [*access_routers, projects_router, datasets_router, models_router, *deployments_routers]
+    return [*access_routers, jobs_router, projects_router, datasets_router, models_router, *deployments_routers]
 
 
 def openapi_document() -> dict[str, Any]:
     """What `/openapi.json` answers; needs no settings, so that the SDK and the console can be generated anywhere."""
-    return _describe(FastAPI(**_TITLES)).openapi()
+    return add_routes(FastAPI(**_TITLES), routers()).openapi()
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -56,19 +60,14 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.parts = parts
             health.required, health.optional = health_checks(parts)
             health.started = True
-            yield
+            async with _counting_jobs(JobMetrics(parts.system, parts.sender), metrics.registry):
+                yield
             health.draining = True
 
-    app = _describe(FastAPI(**_TITLES, lifespan=lifespan, redirect_slashes=False))
+    app = add_routes(FastAPI(**_TITLES, lifespan=lifespan, redirect_slashes=False), routers())
     app.state.metrics = metrics
     app.router.routes.extend([*health.routes(), metrics.route()])
     _surround(app, metrics)
-    return app
-
-
-def _describe(app: FastAPI) -> FastAPI:
-    for router in routers():
-        app.include_router(router)
     return app
 
 

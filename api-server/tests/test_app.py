@@ -1,6 +1,7 @@
 """The edge of the api-server: problems for everything, slashes, request ids, limits, health, metrics."""
 
 import re
+from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
@@ -57,7 +58,7 @@ async def test_a_request_id_is_kept_or_made(client: AsyncClient) -> None:
 
 
 async def test_a_body_is_at_most_a_mebibyte(client: AsyncClient, ada: Person) -> None:
-    async def chunks():  # type: ignore[no-untyped-def]
+    async def chunks() -> AsyncIterator[bytes]:
         yield b'{"name": "'
         for _ in range(40):
             yield b"x" * 65536
@@ -112,6 +113,12 @@ async def test_the_document_describes_every_route(client: AsyncClient) -> None:
     assert served == openapi_document()
     operations = [operation for path in served["paths"].values() for operation in path.values()]
     assert all(operation.get("summary") and operation.get("description") for operation in operations)
+    for operation in operations:
+        assert list(operation["responses"]["default"]["content"]) == [PROBLEM]
+        assert "422" not in operation["responses"]
+    names = [operation["operationId"] for operation in operations]
+    assert sorted(set(names)) == sorted(names)
+    assert "projects_create" in names
     assert (await client.get("/docs")).status_code == 200
 
 
