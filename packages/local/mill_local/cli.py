@@ -42,6 +42,9 @@ def up(
         int, typer.Option(help="The ml-service's port; the next free one when taken.")
     ] = SERVING_PORT,
     as_json: JsonOption = False,
+    background: Annotated[
+        bool, typer.Option(hidden=True, help="Started by --detach, which shows the parts itself.")
+    ] = False,
 ) -> None:
     """Start the embedded stack: PostgreSQL, Valkey, api-server, workers and ml-service, without Docker."""
     place = Home(home.absolute())
@@ -56,7 +59,7 @@ def up(
             show(control.start_detached(place, options, say), as_json)
             return
         supervisor = Supervisor(place, StackOptions(host, api_port, serving_port), say)
-        supervisor.run(lambda state: show(state, as_json, hint="Ctrl-C stops it"))
+        supervisor.run(lambda state: None if background else show(state, as_json, hint="Ctrl-C stops it"))
 
 
 def down(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:

@@ -33,7 +33,7 @@ def start_detached(home: Home, options: Sequence[str], say: Callable[[str], None
         raise StackRuns(f"a stack runs in {home.root} already")
     home.folder("logs")
     log_file = home.log("supervisor")
-    command = [sys.executable, "-m", "mill_local", "up", "--home", str(home.root), *options]
+    command = [sys.executable, "-m", "mill_local", "up", "--background", "--home", str(home.root), *options]
     with log_file.open("ab") as log:
         begin = log.tell()
         process = subprocess.Popen(

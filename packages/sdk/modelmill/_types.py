@@ -174,8 +174,17 @@ class Job(View):
 
 
 @dataclass(frozen=True)
+class LogLine(View):
+    """`level` is the trainer's own, or `output` for a line of its standard output."""
+
+    at: str
+    level: str
+    message: str
+
+
+@dataclass(frozen=True)
 class JobEvent:
-    """One line of a job's life: `kind` is state, progress, stage or log."""
+    """A moment of a job's life: `kind` is state, stage, progress, log or cancel."""
 
     kind: str
     data: Document

@@ -1,14 +1,14 @@
 """Jobs: the long work behind uploads, trainings and batch predictions."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from modelmill._errors import ApiError, ConnectionFailed, JobCancelled, JobFailed, JobStillRunning
 from modelmill._events import parse_events
 from modelmill._pages import walk
 from modelmill._transport import Transport, path
-from modelmill._types import FINAL_STATES, Job, JobEvent
+from modelmill._types import FINAL_STATES, Job, JobEvent, LogLine
 
 OnEvent = Callable[[JobEvent], None]
 FIRST_POLL, LONGEST_POLL = 0.1, 2.0
@@ -34,9 +34,13 @@ class Jobs:
         """A new job with the same work; the answer is the new one."""
         return Job.of(self._transport.post(path("jobs", job_id, "retry")))
 
-    def logs(self, job_id: str) -> tuple[str, ...]:
-        """The log lines kept of the job, oldest first."""
-        return log_lines(self._transport.get(path("jobs", job_id, "logs")))
+    def logs(self, job_id: str) -> Iterator[LogLine]:
+        """What the job has said so far, oldest first."""
+        after: int | None = 0
+        while after is not None:
+            page: dict[str, Any] = self._transport.get(path("jobs", job_id, "logs"), after=after)
+            yield from (LogLine.of(line) for line in page["lines"])
+            after = page.get("next_after") if page["lines"] else None
 
     def events(self, job_id: str, *, after: str | None = None) -> Iterator[JobEvent]:
         """The job's events from the first (or the one after `after`) until its end, as they happen."""
@@ -66,9 +70,11 @@ class Jobs:
     def _by_events(self, job_id: str, deadline: float | None, on_event: OnEvent | None) -> Job | None:
         """None when the stream breaks again and again: a proxy may not let it through."""
         last: str | None = None
-        for _ in range(STREAM_FAILURES):
+        failures = 0
+        while failures < STREAM_FAILURES:
             try:
                 for event in self._stream(job_id, last, _silence(deadline)):
+                    failures = 0
                     if event is not None:
                         last = event.id or last
                         if on_event is not None:
@@ -84,6 +90,7 @@ class Jobs:
             job = self.get(job_id)
             if job.is_final or _is_over(deadline):
                 return job
+            failures += 1
         return None
 
     def _by_polling(self, job_id: str, deadline: float | None, on_event: OnEvent | None) -> Job:
@@ -119,16 +126,3 @@ def _changes(job: Job) -> Iterator[JobEvent]:
         yield JobEvent("stage", {"stage": job.stage})
     if job.progress is not None:
         yield JobEvent("progress", {"progress": job.progress})
-
-
-def log_lines(answer: Mapping[str, Any]) -> tuple[str, ...]:
-    """The lines of `{"lines": […]}` or of a page; each a text or an object with `line`."""
-    found: Sequence[object] = answer.get("lines") or answer.get("items") or ()
-    return tuple(_line(entry) for entry in found)
-
-
-def _line(entry: object) -> str:
-    if not isinstance(entry, Mapping):
-        return str(entry)
-    fields = cast("Mapping[str, object]", entry)
-    return str(fields.get("line") or fields.get("message") or "")

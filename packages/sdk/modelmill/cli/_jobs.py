@@ -66,12 +66,11 @@ def retry(job_id: str, as_json: JsonOption = False) -> None:
 def logs(job_id: str, as_json: JsonOption = False) -> None:
     """Print a job's log lines."""
     with friendly(as_json), signed_in() as client:
-        lines = client.jobs.logs(job_id)
         if as_json:
-            print_json(lines)
+            print_json([dict(line.raw) for line in client.jobs.logs(job_id)])
             return
-        for line in lines:
-            typer.echo(line)
+        for line in client.jobs.logs(job_id):
+            typer.echo(f"{line.at}  {line.level:<8}{line.message}")
 
 
 def follow(job_id: str, as_json: JsonOption = False) -> None:
