@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -118,7 +118,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running(command: list[str], variables: Mapping[str, str], url: str) -> Iterator[None]:
+def running(command: list[str], variables: Mapping[str, str], url: str) -> Generator[None]:
     process = subprocess.Popen(command, env=dict(variables))
     try:
         _await(url, process)

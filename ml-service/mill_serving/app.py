@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI
 from mill_kit import signing
 from mill_kit.http.health import Check, Health
+from mill_kit.logs import get_logger
 from mill_kit.store import ObjectStore
 from mill_kit.store.open import open_store
 
@@ -167,7 +168,7 @@ def _lifespan(parts: Parts) -> Any:
         engine.rollout.refresh()
         gc.collect()
         gc.freeze()
-        tasks = [asyncio.create_task(run()) for run in parts.tasks()]
+        tasks = [asyncio.create_task(_for_ever(run)) for run in parts.tasks()]
         parts.health.started = True
         try:
             yield
@@ -182,6 +183,16 @@ def _lifespan(parts: Parts) -> Any:
             engine.lane.close()
 
     return lifespan
+
+
+async def _for_ever(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """A background task that meets a bug is logged and begun again; predictions go on."""
+    while True:
+        try:
+            await run()
+        except Exception as error:
+            get_logger().error("background_task_failed", exc_info=error)
+            await asyncio.sleep(1.0)
 
 
 def _private_folder(path: Path) -> Path:

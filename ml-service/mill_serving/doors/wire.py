@@ -1,4 +1,7 @@
-"""The bodies of the hot routes, as msgspec structs: decoded, encoded and described in OpenAPI from this one place."""
+"""The bodies of the hot routes, as msgspec structs: decoded, encoded and described in OpenAPI from this one place.
+
+Answers hold no cycles, so the garbage collector need not follow them (`gc=False`).
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +27,7 @@ class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
     use_cache: bool = True
 
 
-class PredictMetadata(msgspec.Struct):
+class PredictMetadata(msgspec.Struct, gc=False):
     model_name: str
     version: int
     model_version_id: str
@@ -34,7 +37,7 @@ class PredictMetadata(msgspec.Struct):
     request_id: str
 
 
-class PredictAnswer(msgspec.Struct):
+class PredictAnswer(msgspec.Struct, gc=False):
     """`processing_time` is in milliseconds; `confidence_score` and `probabilities` are null for a regression."""
 
     model_id: str
@@ -46,14 +49,14 @@ class PredictAnswer(msgspec.Struct):
     metadata: PredictMetadata
 
 
-class RowAnswer(msgspec.Struct):
+class RowAnswer(msgspec.Struct, gc=False):
     prediction: str | float
     confidence_score: float | None
     probabilities: dict[str, float] | None
     low_confidence: bool
 
 
-class BatchMetadata(msgspec.Struct):
+class BatchMetadata(msgspec.Struct, gc=False):
     model_name: str
     version: int
     model_version_id: str
@@ -62,7 +65,7 @@ class BatchMetadata(msgspec.Struct):
     request_id: str
 
 
-class BatchAnswer(msgspec.Struct):
+class BatchAnswer(msgspec.Struct, gc=False):
     """Times are in milliseconds; `metadata.low_confidence` counts rows."""
 
     model_id: str

@@ -83,7 +83,7 @@ class SnapshotKeeper:
                 get_logger().warning("snapshot_refused", source=source, reason=error.detail)
                 return False
             if found.snapshot.number > self.number:
-                await asyncio.to_thread(write_private, self.path, data)
+                await self._keep(data)
                 self.in_force = found
                 self._confirm(touched=True)
                 get_logger().info("snapshot_adopted", source=source, number=found.snapshot.number)
@@ -93,6 +93,13 @@ class SnapshotKeeper:
                 self.confirm()
                 return True
             return False
+
+    async def _keep(self, data: bytes) -> None:
+        """A full disk costs the copy for the next restart, not the snapshot."""
+        try:
+            await asyncio.to_thread(write_private, self.path, data)
+        except OSError as error:
+            get_logger().error("snapshot_not_kept", reason=str(error))
 
     def confirm(self) -> None:
         """A source holds exactly ours and nothing newer."""
