@@ -1,7 +1,8 @@
 """The composition root of the api-server: routes, layers and parts put together. Called by `__main__` and by tests."""
 
+import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -69,6 +70,19 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.extend([*health.routes(), metrics.route()])
     _surround(app, metrics)
     return app
+
+
+@asynccontextmanager
+async def _counting_jobs(jobs: JobMetrics, registry: CollectorRegistry) -> AsyncGenerator[None]:
+    """The ledger's gauges in /metrics, refreshed in the background."""
+    registry.register(jobs)
+    task = asyncio.create_task(jobs.run(), name="job-metrics")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def _surround(app: FastAPI, metrics: RequestMetrics) -> None:

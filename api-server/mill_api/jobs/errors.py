@@ -71,3 +71,8 @@ class AttemptFailed(Problem):
     status = 500
     slug = "job-attempt-failed"
     title = "The job could not be run"
+
+
+class LogNotKept(NotFound):
+    slug = "log-not-kept"
+    title = "There is no stored log"
