@@ -6,6 +6,7 @@ Called by the predictor once per forest.
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mill_forest.model import (
     Aggregation,
@@ -17,7 +18,10 @@ from mill_forest.model import (
     Library,
     Link,
     Task,
+    Uint8,
 )
+
+Mask = NDArray[np.bool_]
 
 NODE: Final = np.dtype(
     [
@@ -27,7 +31,7 @@ NODE: Final = np.dtype(
         ("column", "<i4"),
         ("category", "<i4"),
         ("rule", "<u4"),
-        ("unused", "<u4"),
+        ("codes", "<i4"),
     ]
 )
 """The kernel's `Node`, field by field."""
@@ -47,6 +51,8 @@ _RULES: Final = {
     CategoryRule.UNSIGNED: 2,
     CategoryRule.EXACT: 3,
 }
+_CODES: Final = 4
+"""The kernel's CATEGORY_COLUMN."""
 LAYOUTS: Final = {"walk": 0, "lockstep": 1, "phased": 2, "blend": 3}
 
 
@@ -76,11 +82,12 @@ def kernel_arrays(forest: Forest) -> dict[str, np.ndarray[Any, Any]]:
     category = forest.category if len(forest.category) else np.full(len(split), -1, np.int32)
     numeric = split & (category < 0)
     threshold = _less_equal_thresholds(forest, numeric)
-    column, feature_of, rule_of = _columns(forest, numeric)
+    column, feature_of, rule_of = _columns(forest, split, numeric)
     nodes = np.zeros(len(split), NODE)
     nodes["threshold"], nodes["left"], nodes["right"] = threshold, forest.left, forest.right
     nodes["category"], nodes["rule"] = category, forest.flags
     nodes["column"] = np.where(numeric, column, forest.feature)
+    nodes["codes"] = column
     binned = numeric if _may_blend(forest) else np.zeros_like(numeric)
     bins, bin_offsets, node_bin = _bins(column, threshold, binned, len(feature_of))
     return {
@@ -106,7 +113,7 @@ def _may_blend(forest: Forest) -> bool:
     return forest.leaf_values.shape[1] == 1 and int(np.diff(forest.tree_offsets).max()) < 512
 
 
-def _less_equal_thresholds(forest: Forest, numeric: np.ndarray[Any, np.dtype[np.bool_]]) -> Float64:
+def _less_equal_thresholds(forest: Forest, numeric: Mask) -> Float64:
     """x < t holds for the same floats as x <= the float before t."""
     threshold = np.where(numeric, forest.threshold, forest.threshold.dtype.type(0))
     if forest.compare is Compare.LESS:
@@ -114,18 +121,16 @@ def _less_equal_thresholds(forest: Forest, numeric: np.ndarray[Any, np.dtype[np.
     return threshold.astype(np.float64)
 
 
-def _columns(forest: Forest, numeric: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[Int32, Int32, Any]:
-    """Number the pairs (feature, rule for missing values) that numeric splits use."""
-    keys = forest.feature[numeric].astype(np.int64) * 4 + forest.flags[numeric]
-    used, index = np.unique(keys, return_inverse=True)
+def _columns(forest: Forest, split: Mask, numeric: Mask) -> tuple[Int32, Int32, Uint8]:
+    """Number what splits look at: a feature with a rule for missing values, or a feature's category codes."""
+    rule = np.where(numeric, forest.flags, _CODES).astype(np.int64)
+    used, index = np.unique(forest.feature[split].astype(np.int64) * 8 + rule[split], return_inverse=True)
     column = np.full(len(numeric), -1, np.int32)
-    column[numeric] = index
-    return column, (used // 4).astype(np.int32), (used % 4).astype(np.uint8)
+    column[split] = index
+    return column, (used // 8).astype(np.int32), (used % 8).astype(np.uint8)
 
 
-def _bins(
-    column: Int32, threshold: Float64, numeric: np.ndarray[Any, np.dtype[np.bool_]], n_columns: int
-) -> tuple[Float64, Int32, Int32]:
+def _bins(column: Int32, threshold: Float64, numeric: Mask, n_columns: int) -> tuple[Float64, Int32, Int32]:
     """Each column's distinct thresholds in order, and every split's place among them."""
     where = np.flatnonzero(numeric)
     where = where[np.lexsort((threshold[where], column[where]))]

@@ -14,7 +14,7 @@ import pytest
 import xgboost as xgb
 from mill_forest import Forest, Predictor, from_sklearn, read_lightgbm, read_xgboost
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
 Table = Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]
 
@@ -28,11 +28,30 @@ def _grown(table: Table) -> dict[str, Forest]:
     light = lgb.LGBMClassifier(**quiet, verbose=-1).fit(x, y)
     options: dict[str, Any] = quiet | {"n_estimators": 8, "max_features": 1}
     forest = RandomForestClassifier(**options).fit(deep_x, np.digitize(deep_score, [0.0, 2.0]))
+    coded = lgb.LGBMClassifier(**quiet, verbose=-1, cat_smooth=0, min_data_per_group=1, max_cat_to_onehot=1)
+    coded.fit(x, y, categorical_feature=[4])
+    columns: dict[str, Any] = {"categorical_features": [4]}
+    histogram = HistGradientBoostingClassifier(max_iter=20, **columns).fit(x, y)
     return {
+        "lightgbm with categories": read_lightgbm(coded.booster_.model_to_string()),
+        "histogram boosting with categories": from_sklearn(histogram),
         "xgboost": read_xgboost(bytes(boosted.get_booster().save_raw("ubj"))),
         "lightgbm": read_lightgbm(light.booster_.model_to_string()),
         "random forest": from_sklearn(forest),
     }
+
+
+@pytest.mark.parametrize("code", [253, 254, 255, 300])
+def test_codes_too_large_for_a_byte_are_walked(code: int, table: Table) -> None:
+    x, score = table(2)
+    x[:, 4] = np.where(x[:, 4] > 5, code, 3)
+    x[::9, 4] = np.nan
+    options: dict[str, Any] = {"n_estimators": 5, "n_jobs": 1, "verbose": -1, "cat_smooth": 0, "min_data_per_group": 1}
+    model = lgb.LGBMRegressor(**options).fit(x, score + (x[:, 4] == code) * 9, categorical_feature=[4])
+    predictor = Predictor(read_lightgbm(model.booster_.model_to_string()))
+    assert predictor.layout == ("blend" if code < 254 else "walk")
+    x[::7, 4] = code + 1
+    assert np.array_equal(predictor.predict(x)[:, 0], np.asarray(model.predict(x)))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +59,8 @@ def forests(table: Table) -> dict[str, Forest]:
     return _grown(table)
 
 
-NAMES = ["xgboost", "lightgbm", "random forest"]
+PLAIN = ["xgboost", "lightgbm", "random forest"]
+NAMES = [*PLAIN, "lightgbm with categories", "histogram boosting with categories"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -59,7 +79,7 @@ def test_every_layout_gives_the_same_bits(
             chosen.add(predictor.layout)
             assert differences(predictor.predict(rows), expected) == 0
             assert differences(predictor.raw(rows), margins) == 0
-    assert chosen == {"lockstep", "phased" if name == "random forest" else "blend"}
+    assert chosen == {"lockstep" if name in PLAIN else "walk", "phased" if name == "random forest" else "blend"}
 
 
 @pytest.mark.parametrize("name", NAMES)

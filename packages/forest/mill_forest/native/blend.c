@@ -23,6 +23,7 @@ typedef struct {
     float single[BLOCK_ROWS];
     int32_t bin[BLOCK_ROWS];
     uint8_t slots[MAX_BLEND_SLOTS][BLOCK_ROWS];
+    uint8_t mask[BLOCK_ROWS];
     uint8_t columns[]; /* n_columns x BLOCK_ROWS, then the sums */
 } Block;
 
@@ -59,6 +60,17 @@ INLINE void load_column(const Plan *plan, const double *x, size_t rows, int32_t 
         for (int r = 0; r < BLOCK_ROWS; r++) values[r] = fabs(values[r]) <= TINY ? 0.0 : values[r];
 }
 
+INLINE void code_column(const Plan *plan, const double *x, size_t rows, int32_t column, Block *block) {
+    uint8_t *out = block->columns + (size_t)column * BLOCK_ROWS;
+    int32_t feature = plan->column_feature[column];
+    for (size_t r = 0; r < rows; r++) {
+        int64_t code = category_code(plan, feature, x[r * (size_t)plan->n_features + (size_t)feature]);
+        int known = code >= 0 && code < NO_SET_CODE;
+        out[r] = (uint8_t)(known ? code : code == CODE_MISSING ? MISSING_CODE : NO_SET_CODE);
+    }
+    memset(out + rows, 0, BLOCK_ROWS - rows);
+}
+
 /* The byte that stands for a bin is offset by 128, because the machine compares signed bytes. */
 INLINE void bin_column(const Plan *plan, const double *x, size_t rows, int32_t column, Block *block) {
     uint8_t *out = block->columns + (size_t)column * BLOCK_ROWS, rule = plan->column_rule[column];
@@ -83,10 +95,19 @@ INLINE void bin_column(const Plan *plan, const double *x, size_t rows, int32_t c
 
 INLINE Bytes spread(uint8_t value) { return value - (Bytes){0}; }
 
+/* -1 for the rows whose code is in the split's set, else 0. */
+INLINE const uint8_t *mask_plain(const Plan *plan, const Blend *p, Block *block) {
+    const uint8_t *codes = block->columns + (size_t)p->column * BLOCK_ROWS;
+    const uint8_t *bits = plan->sets + (size_t)p->set * SET_BYTES;
+    for (int r = 0; r < BLOCK_ROWS; r++) block->mask[r] = (uint8_t) - (bits[codes[r] >> 3] >> (codes[r] & 7) & 1);
+    return block->mask;
+}
+
 static void blend_tree_plain(const Plan *plan, int32_t tree, Block *block) {
     const Blend *end = plan->program + plan->program_offsets[tree + 1];
     for (const Blend *p = plan->program + plan->program_offsets[tree]; p < end; p++) {
-        const SignedBytes *bins = (const SignedBytes *)(block->columns + (size_t)p->column * BLOCK_ROWS);
+        const uint8_t *column = block->columns + (size_t)p->column * BLOCK_ROWS;
+        const SignedBytes *bins = (const SignedBytes *)(p->set ? mask_plain(plan, p, block) : column);
         const Bytes *a = (const Bytes *)block->slots[p->a & 15], *b = (const Bytes *)block->slots[p->b & 15];
         Bytes *out = (Bytes *)block->slots[p->target];
         SignedBytes bin = (int8_t)(p->bin ^ 0x80) - (SignedBytes){0};
@@ -100,6 +121,23 @@ static void blend_tree_plain(const Plan *plan, int32_t tree, Block *block) {
 }
 
 #if defined(__x86_64__)
+/* The byte of the set that holds a code's bit comes from one of two shuffles: each gives 0 where the other speaks. */
+AVX2 static inline const uint8_t *mask_avx2(const Plan *plan, const Blend *p, Block *block) {
+    const __m256i *codes = (const __m256i *)(block->columns + (size_t)p->column * BLOCK_ROWS);
+    const __m128i *bits = (const __m128i *)(plan->sets + (size_t)p->set * SET_BYTES);
+    const __m256i low = _mm256_broadcastsi128_si256(bits[0]), high = _mm256_broadcastsi128_si256(bits[1]);
+    const __m256i power = _mm256_set1_epi64x((long long)0x8040201008040201ULL);
+    __m256i *mask = (__m256i *)block->mask;
+    for (int v = 0; v < BLOCK_ROWS / 32; v++) {
+        __m256i at = _mm256_and_si256(_mm256_srli_epi16(codes[v], 3), _mm256_set1_epi8(31));
+        __m256i below = _mm256_shuffle_epi8(low, _mm256_add_epi8(at, _mm256_set1_epi8(0x70)));
+        __m256i above = _mm256_shuffle_epi8(high, _mm256_sub_epi8(at, _mm256_set1_epi8(16)));
+        __m256i bit = _mm256_shuffle_epi8(power, _mm256_and_si256(codes[v], _mm256_set1_epi8(7)));
+        mask[v] = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_or_si256(below, above), bit), bit);
+    }
+    return block->mask;
+}
+
 #define BLEND_LOOP(LEFT, RIGHT)                                                                                  \
     for (int v = 0; v < BLOCK_ROWS / 32; v++)                                                                    \
         out[v] = _mm256_blendv_epi8(LEFT, RIGHT, _mm256_cmpgt_epi8(bins[v], bin));                               \
@@ -108,7 +146,8 @@ static void blend_tree_plain(const Plan *plan, int32_t tree, Block *block) {
 AVX2 static void blend_tree_avx2(const Plan *plan, int32_t tree, Block *block) {
     const Blend *end = plan->program + plan->program_offsets[tree + 1];
     for (const Blend *p = plan->program + plan->program_offsets[tree]; p < end; p++) {
-        const __m256i *bins = (const __m256i *)(block->columns + (size_t)p->column * BLOCK_ROWS);
+        const uint8_t *column = block->columns + (size_t)p->column * BLOCK_ROWS;
+        const __m256i *bins = (const __m256i *)(p->set ? mask_avx2(plan, p, block) : column);
         const __m256i *a = (const __m256i *)block->slots[p->a & 15], *b = (const __m256i *)block->slots[p->b & 15];
         __m256i *out = (__m256i *)block->slots[p->target];
         const __m256i bin = _mm256_set1_epi8((char)(p->bin ^ 0x80));
@@ -166,7 +205,11 @@ static void finish_block(const Plan *plan, const double *sums, size_t rows, doub
 
 #define RUN_BLOCK(name, TREE)                                                                                    \
     static void name(const Plan *plan, const double *x, size_t rows, double *out, int raw, Block *block) {       \
-        for (int32_t c = 0; c < plan->n_columns; c++) bin_column(plan, x, rows, c, block);                       \
+        for (int32_t c = 0; c < plan->n_columns; c++)                                                            \
+            if (plan->column_rule[c] & CATEGORY_COLUMN)                                                          \
+                code_column(plan, x, rows, c, block);                                                            \
+            else                                                                                                 \
+                bin_column(plan, x, rows, c, block);                                                             \
         double *sums = start_block(plan, block);                                                                 \
         for (int32_t t = 0; t < plan->n_trees; t++) {                                                            \
             TREE(plan, t, block);                                                                                \

@@ -8,18 +8,18 @@
 #include <stdint.h>
 
 enum { BLOCK_ROWS = 256, LANES = 16, MAX_BLEND_SLOTS = 16 };
-enum rule { GO_LEFT = 1, ZERO_IS_MISSING = 2 };
+enum rule { GO_LEFT = 1, ZERO_IS_MISSING = 2, CATEGORY_COLUMN = 4 };
 enum link { LINK_IDENTITY, LINK_SIGMOID, LINK_SOFTMAX, LINK_EXP, LINK_SQUARE, LINK_LOG1PEXP };
 enum category_rule { CATEGORY_NONE, CATEGORY_SIGNED, CATEGORY_UNSIGNED, CATEGORY_EXACT };
 enum layout { LAYOUT_WALK, LAYOUT_LOCKSTEP, LAYOUT_PHASED, LAYOUT_BLEND };
 
 /* One split or leaf. `column` is a virtual column (a feature and its rule for missing values), a feature when
- * `category` names a set, and -1 on a leaf, whose row of values is then `left`. */
+ * `category` names a set (its virtual column is then `codes`), and -1 on a leaf, whose row of values is `left`. */
 typedef struct {
     double threshold;
     int32_t left, right, column, category;
     uint32_t rule;
-    uint32_t unused;
+    int32_t codes;
 } Node;
 
 /* A numeric split whose children are neighbours: right = left + 1, both counted from the tree's first node.
@@ -34,11 +34,15 @@ typedef struct {
     float threshold;
     uint32_t link;
 } SmallPair;
+/* Codes as bytes: those from NO_SET up are in no set of a forest that is blended. */
+enum { NO_SET_CODE = 254, MISSING_CODE = 255, SET_BYTES = 32 };
 enum { COLUMN_BITS = 10, COLUMN_MASK = (1 << COLUMN_BITS) - 1 };
 
 /* One split of a blend program: rows whose bin exceeds `bin` take b, the others a. Bits of `constants` say
- * whether a (1) and b (2) are leaf numbers rather than slots. */
+ * whether a (1) and b (2) are leaf numbers rather than slots. Where `set` is not 0, the column holds codes and the
+ * set's bits say which of them take a. */
 typedef struct {
+    uint32_t set;
     uint16_t column;
     uint8_t bin, constants, a, b, target;
 } Blend;
@@ -55,7 +59,7 @@ typedef struct {
     /* Virtual columns. */
     int32_t *column_feature;
     uint8_t *column_rule;
-    /* General nodes, always present. */
+    /* General nodes; kept where a walk needs them. */
     Node *nodes;
     int32_t *roots;
     uint32_t *category_bits, *known_bits;
@@ -66,6 +70,7 @@ typedef struct {
     int32_t *pair_leaf, *depth;
     /* Forests of small trees: binned columns and blend programs. */
     Blend *program;
+    uint8_t *sets; /* SET_BYTES each; the first stands for none */
     int32_t *program_offsets, *leaf_offsets, *bin_offsets, *bin_span, *bin_start;
     double *bins;
     float *single_bins, *blend_single;
@@ -84,8 +89,29 @@ static inline double column_view(const Plan *plan, uint8_t rule, double x) {
     return x;
 }
 
+static inline int in_set(const uint32_t *bits, const int32_t *offsets, int32_t set, int64_t code) {
+    int64_t words = offsets[set + 1] - offsets[set];
+    return code >> 5 < words && (bits[offsets[set] + (code >> 5)] >> (code & 31) & 1);
+}
+
+enum { CODE_IN_NO_SET = -1, CODE_MISSING = -2 };
+
+/* The category code of a value by the library's rule, or one of the two above. */
+static inline int64_t category_code(const Plan *plan, int32_t feature, double x) {
+    if (plan->single_input) x = (float)x;
+    if (x != x) return CODE_MISSING;
+    int exact = plan->category_rule == CATEGORY_EXACT;
+    double end = plan->category_rule == CATEGORY_UNSIGNED ? 16777216.0 : 2147483648.0;
+    int valid = plan->category_rule == CATEGORY_SIGNED ? x > -1.0 : x >= 0.0;
+    if (!valid || !(x < end)) return exact ? CODE_MISSING : CODE_IN_NO_SET;
+    int64_t code = (int64_t)x;
+    if (!exact) return code;
+    int known = in_set(plan->known_bits, plan->known_offsets, feature, code);
+    return known && (double)code == x ? code : CODE_MISSING;
+}
+
 /* plan.c */
-int plan_compile(Plan *plan, const int32_t *node_bin, int32_t n_nodes, int allow_layout);
+int plan_compile(Plan *plan, const int32_t *node_bin, int32_t n_nodes, int best);
 void plan_free(Plan *plan);
 void *aligned_zeros(size_t count, size_t size);
 

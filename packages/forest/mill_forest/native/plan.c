@@ -1,5 +1,5 @@
-/* Turns validated nodes into the layout that suits the forest: a blend program for small numeric trees,
- * neighbouring pairs for the other numeric forests, the general nodes where categories decide. */
+/* Turns validated nodes into the layout that suits the forest: a blend program for small trees, neighbouring
+ * pairs for single rows and other numeric forests, general nodes where categories decide. */
 #include "forest.h"
 
 #include <math.h>
@@ -21,7 +21,7 @@ void plan_free(Plan *plan) {
                      plan->column_feature, plan->column_rule,  plan->nodes,            plan->roots,
                      plan->category_bits, plan->known_bits,    plan->category_offsets, plan->known_offsets,
                      plan->pairs,         plan->small,         plan->pair_leaf,        plan->depth,
-                     plan->program,       plan->program_offsets, plan->leaf_offsets,   plan->bin_offsets,
+                     plan->program,       plan->sets,          plan->program_offsets, plan->leaf_offsets,   plan->bin_offsets,
                      plan->bin_span,      plan->bin_start,          plan->bins,          plan->single_bins,      plan->blend_single,
                      plan->blend_leaves};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
@@ -99,7 +99,7 @@ typedef struct {
     int32_t *leaf_id; /* by node of the tree: its number among the leaves as emitted */
     uint8_t *need;    /* by node of the tree: slots its evaluation needs (Sethi-Ullman) */
     Blend *out;
-    int32_t emitted, leaves;
+    int32_t emitted, leaves, sets;
     int32_t *leaf_rows;
 } Emitter;
 
@@ -116,6 +116,18 @@ static uint8_t count_slots(Emitter *e, int32_t node) {
     return e->need[node - e->first] = need;
 }
 
+/* A set's mask is 0 (right) or -1 (left) per row; compared with this bin, 0 is above it and -1 is not. */
+enum { SET_BIN = 0x7f };
+
+static uint32_t add_set(const Plan *plan, const Node *node, int32_t number) {
+    uint8_t *bits = plan->sets + (size_t)number * SET_BYTES;
+    for (int code = 0; code < NO_SET_CODE; code++)
+        if (in_set(plan->category_bits, plan->category_offsets, node->category, code))
+            bits[code >> 3] |= (uint8_t)(1 << (code & 7));
+    if (node->rule & GO_LEFT) bits[MISSING_CODE >> 3] |= 1 << (MISSING_CODE & 7);
+    return (uint32_t)number;
+}
+
 static void emit(Emitter *e, int32_t node, uint8_t slot) {
     const Node *n = e->plan->nodes + node;
     if (n->column < 0) {
@@ -130,9 +142,11 @@ static void emit(Emitter *e, int32_t node, uint8_t slot) {
     emit(e, two, second);
     uint8_t slot_left = left_first ? slot : second, slot_right = left_first ? second : slot;
     int left_leaf = is_leaf(e, n->left), right_leaf = is_leaf(e, n->right);
+    int categorical = n->category >= 0;
     e->out[e->emitted++] = (Blend){
-        .column = (uint16_t)n->column,
-        .bin = (uint8_t)e->node_bin[node],
+        .set = categorical ? add_set(e->plan, n, ++e->sets) : 0,
+        .column = (uint16_t)(categorical ? n->codes : n->column),
+        .bin = categorical ? SET_BIN : (uint8_t)e->node_bin[node],
         .constants = (uint8_t)(left_leaf | right_leaf << 1),
         .a = left_leaf ? (uint8_t)e->leaf_id[n->left - e->first] : slot_left,
         .b = right_leaf ? (uint8_t)e->leaf_id[n->right - e->first] : slot_right,
@@ -140,20 +154,35 @@ static void emit(Emitter *e, int32_t node, uint8_t slot) {
     };
 }
 
-static int can_blend(const Plan *plan) {
+/* Whether every code of every set fits a byte below the two reserved ones. */
+static int sets_fit(const Plan *plan, int32_t n_nodes) {
+    for (int32_t i = 0; i < n_nodes; i++) {
+        int32_t set = plan->nodes[i].category;
+        if (set < 0) continue;
+        int32_t words = plan->category_offsets[set + 1] - plan->category_offsets[set];
+        for (int64_t code = NO_SET_CODE; code < (int64_t)words * 32; code++)
+            if (in_set(plan->category_bits, plan->category_offsets, set, code)) return 0;
+    }
+    return 1;
+}
+
+static int can_blend(const Plan *plan, int32_t n_nodes) {
     if (plan->width != 1 || plan->n_columns > UINT16_MAX || plan->n_groups > 64) return 0;
     for (int32_t c = 0; c < plan->n_columns; c++)
         if (plan->bin_offsets[c + 1] - plan->bin_offsets[c] > 255) return 0;
-    return largest_tree(plan) <= 2 * 256 - 1;
+    return largest_tree(plan) <= 2 * 256 - 1 && sets_fit(plan, n_nodes);
 }
 
 static int allocate_blend(Plan *plan, int32_t n_nodes) {
+    size_t n_sets = 1;
+    for (int32_t i = 0; i < n_nodes; i++) n_sets += plan->nodes[i].category >= 0;
+    plan->sets = aligned_zeros(n_sets, SET_BYTES);
     plan->program = aligned_zeros((size_t)n_nodes, sizeof *plan->program);
     plan->program_offsets = aligned_zeros((size_t)plan->n_trees + 1, sizeof(int32_t));
     plan->leaf_offsets = aligned_zeros((size_t)plan->n_trees + 1, sizeof(int32_t));
     plan->blend_leaves = aligned_zeros((size_t)n_nodes, sizeof(double));
     plan->blend_single = aligned_zeros((size_t)n_nodes, sizeof(float));
-    return plan->program && plan->program_offsets && plan->leaf_offsets && plan->blend_leaves &&
+    return plan->sets && plan->program && plan->program_offsets && plan->leaf_offsets && plan->blend_leaves &&
                    plan->blend_single
                ? 0
                : -1;
@@ -192,14 +221,15 @@ static int pad_bins(Plan *plan) {
 }
 
 static int build_blend(Plan *plan, const int32_t *node_bin, int32_t n_nodes) {
-    int32_t leaf_id[512], leaf_rows[256];
+    int32_t leaf_id[512], leaf_rows[256], sets = 0;
     uint8_t need[512];
     if (allocate_blend(plan, n_nodes) || pad_bins(plan)) return -1;
     for (int32_t t = 0; t < plan->n_trees; t++) {
         Emitter e = {plan, node_bin, plan->roots[t], leaf_id, need, plan->program + plan->program_offsets[t],
-                     0,    0,        leaf_rows};
+                     0,    0,        sets,           leaf_rows};
         count_slots(&e, e.first);
         emit(&e, e.first, 0);
+        sets = e.sets;
         plan->program_offsets[t + 1] = plan->program_offsets[t] + e.emitted;
         int32_t at = plan->leaf_offsets[t];
         plan->leaf_offsets[t + 1] = at + e.leaves;
@@ -213,7 +243,7 @@ static int build_blend(Plan *plan, const int32_t *node_bin, int32_t n_nodes) {
 
 /* What the chosen layout does not read need not be kept. */
 static void drop_unused(Plan *plan) {
-    if (plan->layout == LAYOUT_WALK) return;
+    if (plan->layout == LAYOUT_WALK || plan->category_rule != CATEGORY_NONE) return;
     free(plan->nodes);
     plan->nodes = NULL;
     if (plan->small) {
@@ -222,17 +252,18 @@ static void drop_unused(Plan *plan) {
     }
 }
 
-int plan_compile(Plan *plan, const int32_t *node_bin, int32_t n_nodes, int allow_layout) {
-    plan->layout = LAYOUT_WALK;
-    if (plan->category_rule != CATEGORY_NONE) return 0;
-    if (build_pairs(plan, n_nodes)) return -1;
-    if (allow_layout >= LAYOUT_LOCKSTEP) plan->layout = LAYOUT_LOCKSTEP;
-    double mean_nodes = (double)n_nodes / plan->n_trees;
-    if (allow_layout >= LAYOUT_PHASED && mean_nodes > PHASED_FROM) plan->layout = LAYOUT_PHASED;
-    if (allow_layout >= LAYOUT_BLEND && node_bin && can_blend(plan)) {
-        if (build_blend(plan, node_bin, n_nodes)) return -1;
-        plan->layout = LAYOUT_BLEND;
-    }
+static enum layout choose_layout(const Plan *plan, int32_t n_nodes, int best) {
+    int numeric = plan->category_rule == CATEGORY_NONE;
+    if (best >= LAYOUT_BLEND && can_blend(plan, n_nodes)) return LAYOUT_BLEND;
+    if (numeric && best >= LAYOUT_PHASED && n_nodes / plan->n_trees > PHASED_FROM) return LAYOUT_PHASED;
+    return numeric && best >= LAYOUT_LOCKSTEP ? LAYOUT_LOCKSTEP : LAYOUT_WALK;
+}
+
+int plan_compile(Plan *plan, const int32_t *node_bin, int32_t n_nodes, int best) {
+    plan->layout = choose_layout(plan, n_nodes, best);
+    if (plan->layout == LAYOUT_BLEND && build_blend(plan, node_bin, n_nodes)) return -1;
+    int pairs = plan->layout != LAYOUT_WALK && plan->category_rule == CATEGORY_NONE;
+    if (pairs && build_pairs(plan, n_nodes)) return -1;
     drop_unused(plan);
     return 0;
 }

@@ -45,23 +45,10 @@ static void finish_rows(const Plan *plan, Sums *sums, size_t rows, double *out, 
     }
 }
 
-static inline int in_set(const uint32_t *bits, const int32_t *offsets, int32_t set, int64_t code) {
-    int64_t words = offsets[set + 1] - offsets[set];
-    return code >> 5 < words && (bits[offsets[set] + (code >> 5)] >> (code & 31) & 1);
-}
-
 static int category_goes_left(const Plan *plan, const Node *node, double x) {
-    int missing_left = (node->rule & GO_LEFT) != 0;
-    if (plan->single_input) x = (float)x;
-    if (x != x) return missing_left;
-    double end = plan->category_rule == CATEGORY_UNSIGNED ? 16777216.0 : 2147483648.0;
-    int valid = plan->category_rule == CATEGORY_SIGNED ? x > -1.0 : x >= 0.0;
-    int exact = plan->category_rule == CATEGORY_EXACT;
-    if (!valid || !(x < end)) return exact && missing_left;
-    int64_t code = (int64_t)x;
-    if (exact && (double)code != x) return missing_left;
-    if (in_set(plan->category_bits, plan->category_offsets, node->category, code)) return 1;
-    return exact && !in_set(plan->known_bits, plan->known_offsets, node->column, code) && missing_left;
+    int64_t code = category_code(plan, node->column, x);
+    if (code < 0) return code == CODE_MISSING && (node->rule & GO_LEFT);
+    return in_set(plan->category_bits, plan->category_offsets, node->category, code);
 }
 
 static int32_t walk_tree(const Plan *plan, int32_t tree, const double *row, const double *values) {
@@ -100,13 +87,13 @@ void walk_row(const Plan *plan, const double *row, double *out, int raw, void *s
     double *values = scratch;
     Sums sums = {values + plan->n_columns, (float *)(values + plan->n_columns + plan->n_groups)};
     start_sums(plan, &sums, 1);
-    if (plan->layout == LAYOUT_WALK || plan->small == NULL)
+    if (plan->nodes || !plan->small)
         wide_fill(plan, row, values);
     else
         small_fill(plan, row, (float *)values);
     for (int32_t t = 0; t < plan->n_trees; t += LANES) {
         int32_t leaf[LANES], count = plan->n_trees - t < LANES ? plan->n_trees - t : LANES;
-        if (plan->layout == LAYOUT_WALK)
+        if (plan->nodes)
             for (int32_t l = 0; l < count; l++) leaf[l] = walk_tree(plan, t + l, row, values);
         else if (plan->small)
             small_row_group(plan, plan->small, (float *)values, t, count, leaf);
@@ -139,7 +126,7 @@ void walk_rows(const Plan *plan, const double *x, size_t rows, double *out, int 
     float *small = scratch;
     Sums sums = {values + block * columns, (float *)(values + block * (columns + groups))};
     uint32_t *at = (uint32_t *)(values + block * (columns + 2 * groups));
-    int single = plan->layout != LAYOUT_WALK && plan->small != NULL;
+    int single = !plan->nodes && plan->small;
     for (size_t r = 0; r < rows; r++) {
         const double *row = x + r * (size_t)plan->n_features;
         if (single)
@@ -148,7 +135,7 @@ void walk_rows(const Plan *plan, const double *x, size_t rows, double *out, int 
             wide_fill(plan, row, values + r * columns);
     }
     start_sums(plan, &sums, rows);
-    if (plan->layout == LAYOUT_WALK)
+    if (plan->nodes)
         walk_general(plan, x, rows, values, &sums);
     else if (plan->layout == LAYOUT_PHASED && single)
         small_phased(plan, plan->small, small, rows, &sums, at, at + block, at + 2 * block);
