@@ -6,7 +6,7 @@ from pathlib import Path
 
 DATA = Path(__file__).parent / "data" / "adult.csv"
 TARGET = "income"
-HELD_OUT = 5
+HELD_OUT = {"<=50K": 3, ">50K": 2}
 NUMBERS = ("age", "fnlwgt", "education-num", "capital-gain", "capital-loss", "hours-per-week")
 
 Row = dict[str, str]
@@ -26,7 +26,10 @@ def hold_out(source: Path, folder: Path) -> tuple[Path, list[Row]]:
         key = inputs(row)
         counts[key] = counts.get(key, 0) + 1
     unique = [index for index, row in enumerate(rows) if counts[inputs(row)] == 1]
-    chosen = set(random.Random(2026).sample(unique, HELD_OUT))  # noqa: S311 - the same choice in every run is the point
+    chosen: set[int] = set()
+    for label, count in HELD_OUT.items():
+        candidates = [index for index in unique if rows[index][TARGET] == label]
+        chosen.update(random.Random(2026).sample(candidates, count))  # noqa: S311 - the same choice in every run is the point
     goal = folder / "adult.csv"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with goal.open("w", newline="") as stream:

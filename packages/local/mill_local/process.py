@@ -104,10 +104,11 @@ class Child:
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
 
-    def log_tail(self, lines: int = 15) -> str:
+    def log_tail(self, lines: int = 12, width: int = 800) -> str:
+        """The last lines, of each its end: a traceback in a JSON line says what matters last."""
         if not self.program.log.is_file():
             return ""
-        return "\n".join(self.program.log.read_text(errors="replace").splitlines()[-lines:])
+        return "\n".join(line[-width:] for line in self.program.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 def started_at(pid: int) -> str | None:
