@@ -23,3 +23,8 @@ class DatasetNotReady(Conflict):
 class DatasetInUse(Conflict):
     slug = "dataset-in-use"
     title = "Jobs are still working with the dataset"
+
+
+class DatasetNameTaken(Conflict):
+    slug = "dataset-name-taken"
+    title = "The project has a dataset of this name already"

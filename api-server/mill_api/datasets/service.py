@@ -11,12 +11,13 @@ from mill_contracts.tables import DatasetReport, Preview
 from mill_kit.problems import Invalid
 from mill_kit.store import ObjectInfo, ObjectStore
 from pydantic import ValidationError
+from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 
 from mill_api.access.audit import audit
 from mill_api.access.principal import Principal
 from mill_api.datasets import repository
-from mill_api.datasets.errors import DatasetInUse, DatasetNotReady
+from mill_api.datasets.errors import DatasetInUse, DatasetNameTaken, DatasetNotReady
 from mill_api.datasets.handlers import PROFILE
 from mill_api.datasets.schemas import DatasetChange, DownloadFormat, UploadForm
 from mill_api.datasets.tables import DatasetRow, DatasetStatus, DatasetVersionRow
@@ -117,11 +118,14 @@ async def add_version(
 
 
 async def change(work: UnitOfWork, dataset_id: UUID, wish: DatasetChange) -> tuple[DatasetRow, DatasetVersionRow]:
-    """Raises `DatasetNotFound`, and a conflict where the new name is taken in the project."""
+    """Raises `DatasetNotFound`, `DatasetNameTaken`."""
     dataset, latest = await repository.dataset(work.session, dataset_id)
     for field, value in wish.model_dump(exclude_none=True).items():
         setattr(dataset, field, value)
-    await work.session.flush()
+    try:
+        await work.session.flush()
+    except IntegrityError:
+        raise DatasetNameTaken(f"Choose another name than {wish.name!r}") from None
     await work.session.refresh(dataset)
     return dataset, latest
 

@@ -1,0 +1,97 @@
+"""What can be known of a training without reading data: target, columns, algorithm, parameters."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from mill_api.models import errors
+from mill_api.models.recipes import choose_target, make_recipe
+from mill_api.models.schemas import ModelWish
+from mill_contracts.tables import ColumnKind, ColumnStatistics
+from pydantic import ValidationError
+
+COLUMNS = [
+    ColumnStatistics(name="age", kind=ColumnKind.INTEGER, missing=0, distinct=70),
+    ColumnStatistics(name="city", kind=ColumnKind.STRING, missing=3, distinct=12),
+    ColumnStatistics(name="one", kind=ColumnKind.STRING, missing=0, distinct=1),
+    ColumnStatistics(name="void", kind=ColumnKind.EMPTY, missing=9, distinct=0),
+    ColumnStatistics(name="income", kind=ColumnKind.STRING, missing=0, distinct=2),
+]
+
+
+def wish(**changes: Any) -> ModelWish:
+    plain = {
+        "name": "m",
+        "project_id": uuid4(),
+        "dataset_id": uuid4(),
+        "model_type": "classification",
+        "framework": "xgboost",
+    }
+    return ModelWish.model_validate({**plain, **changes})
+
+
+@pytest.mark.parametrize(
+    ("names", "target"),
+    [
+        (["a", "target", "label"], "target"),
+        (["label", "b", "class"], "label"),
+        (["a", "Class", "b"], "Class"),
+        (["a", "b"], "b"),
+    ],
+    ids=str,
+)
+def test_without_a_target_a_telling_name_wins_else_the_last_column(names: list[str], target: str) -> None:
+    choice = choose_target(None, names)
+    assert choice.target == target
+    assert target in choice.reason or "last column" in choice.reason
+
+
+def test_a_recipe_holds_all_that_was_wished() -> None:
+    recipe, choice = make_recipe(wish(parameters={"n_estimators": 50}, exclude=["one", "void"], seed=7), COLUMNS)
+    assert (recipe.target, choice.target, recipe.seed) == ("income", "income", 7)
+    assert recipe.parameters == {"n_estimators": 50}
+    assert recipe.exclude == ("one", "void")
+    assert recipe.algorithm
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem", "pointer", "words"),
+    [
+        ({"algorithm": "gradient_bosting"}, errors.UnknownAlgorithm, "/algorithm", "gradient_boosting"),
+        ({"parameters": {"n_estimator": 5}}, errors.InvalidParameters, "/parameters/n_estimator", "n_estimators"),
+        ({"parameters": {"max_depth": "deep"}}, errors.InvalidParameters, "/parameters/max_depth", "integer"),
+        ({"target": "incom"}, errors.UnknownColumn, "/target", '"income"'),
+        ({"features": ["age", "cty"]}, errors.UnknownColumn, "/features/1", '"city"'),
+        ({"exclude": ["nothing like it"]}, errors.UnknownColumn, "/exclude/0", "age"),
+        ({"features": ["income"]}, errors.UnsuitableTarget, "/features", "target"),
+        ({"target": "one"}, errors.UnsuitableTarget, "/target", "one value"),
+        ({"target": "void"}, errors.UnsuitableTarget, "/target", "missing"),
+        ({"target": "city", "model_type": "regression"}, errors.UnsuitableTarget, "/target", "numbers"),
+        ({"validation": {"time_column": "tme"}}, errors.UnknownColumn, "/validation/time_column", "no column"),
+    ],
+    ids=str,
+)
+def test_what_cannot_work_is_refused_by_name(
+    changes: dict[str, Any], problem: type[Exception], pointer: str, words: str
+) -> None:
+    with pytest.raises(problem) as refusal:
+        make_recipe(wish(**changes), COLUMNS)
+    found = refusal.value
+    assert isinstance(found, errors.Invalid)
+    assert [error["pointer"] for error in found.errors] == [pointer]
+    assert words in found.detail
+
+
+@pytest.mark.parametrize("name", ["a/b", "a@2", "a\\b", "", " ", "x" * 101, "line\nbreak"])
+def test_a_name_that_cannot_stand_in_a_url_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        wish(name=name)
+
+
+def test_a_name_may_be_anything_else() -> None:
+    assert wish(name="Ärger 🚀 'n' \"q\" 100%").name == "Ärger 🚀 'n' \"q\" 100%"
+
+
+def test_a_regression_has_no_classes() -> None:
+    with pytest.raises(ValidationError, match="decision_threshold"):
+        wish(model_type="regression", decision_threshold=0.4)
