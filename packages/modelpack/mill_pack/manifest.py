@@ -51,6 +51,12 @@ class GoldenRows(Contract):
     outputs: tuple[tuple[float, ...], ...]
     tolerance: float = Field(ge=0.0)
 
+    @model_validator(mode="after")
+    def _has_an_output_for_each_row(self) -> "GoldenRows":
+        if len(self.rows) != len(self.outputs) or len({len(row) for row in self.outputs}) > 1:
+            raise ValueError("golden rows and their outputs do not match")
+        return self
+
 
 class FileEntry(Contract):
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)+$", max_length=64)]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from mill_pack.encoding import Encoded, Encoder
 from mill_pack.encoding.encoder import INPUT_DATA, INPUTS
 from mill_pack.engines.base import Engine
 from mill_pack.engines.registry import largest_difference
-from mill_pack.errors import GoldenRowsDiffer
+from mill_pack.errors import GoldenRowsDiffer, InvalidInput
 from mill_pack.manifest import Manifest
 from mill_pack.outcome import Decider, Prediction, Predictions
 from mill_pack.signature import Signature
@@ -58,7 +59,11 @@ class Package:
         if not golden.rows:
             return
         expected = np.array(golden.outputs, dtype=np.float64)
-        many = self._engine.outputs(self.encoder.encode_rows(golden.rows))
+        try:
+            matrix = self.encoder.encode_rows(golden.rows)
+        except InvalidInput as error:
+            raise GoldenRowsDiffer(f"The golden rows do not fit the signature: {error.detail}") from error
+        many = self._engine.outputs(matrix)
         singles = np.array([self._outputs_one(self.encoder.encode_row(row)[0]) for row in golden.rows])
         difference = max(largest_difference(expected, many), largest_difference(expected, singles))
         if difference > golden.tolerance:
@@ -79,4 +84,4 @@ class Package:
             f"{name}: {count} of {len(together)} rows hold a category unknown to the model"
             for name, count in unseen.items()
         )
-        return self._decider.many(together, warnings, missing)
+        return replace(self._decider.many(together, warnings, missing), unseen=dict(unseen))

@@ -15,7 +15,7 @@ from mill_pack.archive import MAX_BYTES, archive_bytes, content_offset, read_arc
 from mill_pack.encoding import Encoder
 from mill_pack.engines.base import EnginePayload
 from mill_pack.engines.registry import TOLERANCES, load_engine, shape_of
-from mill_pack.errors import InvalidPackage
+from mill_pack.errors import InvalidExpression, InvalidPackage
 from mill_pack.manifest import EngineDescription, FileEntry, GoldenRows, JsonValue, Manifest, ManifestDraft
 from mill_pack.package import Package
 from mill_pack.signature import Signature
@@ -76,7 +76,11 @@ def package_of(data: bytes, *, verify: bool = True) -> Package:
     manifest = _read_manifest(text)
     _check_files(manifest, entries, verify=verify)
     shape = shape_of(_width(manifest), manifest.signature.classes)
-    return Package(manifest, load_engine(manifest.engine.kind, entries, shape), len(text))
+    engine = load_engine(manifest.engine.kind, entries, shape)
+    try:
+        return Package(manifest, engine, len(text))
+    except InvalidExpression as error:
+        raise InvalidPackage(f"A derived feature cannot be computed: {error.detail}") from error
 
 
 def measure_cost(*, draft: ManifestDraft, encoder: Encoder, payload: EnginePayload, golden_rows: GoldenInputs) -> Cost:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,13 @@ def test_opening_a_linear_model_imports_no_training_library(package_file: Path) 
         [sys.executable, "-c", script, str(package_file)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_threads_share_a_package(package: Package, parts: Any) -> None:
+    rows = parts.golden_rows * 20
+    expected = [package.predict_one(row) for row in rows]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(package.predict_one, rows)) == expected
+        together = package.predict_rows(rows)
+        for answers in pool.map(package.predict_rows, [rows] * 8):
+            assert answers.values == together.values

@@ -19,7 +19,13 @@ from mill_pack.signature import DATE_KINDS, FeatureSpec
 Sources = dict[str, FloatArray | Sequence[str | None]]
 """Checked inputs by name: arrays for numbers, sequences for strings."""
 
-_PLAIN = frozenset({int, float, type(None)})
+_NO_TYPES: frozenset[type] = frozenset()
+_AT_ONCE: Mapping[ColumnKind, frozenset[type]] = {
+    ColumnKind.NUMBER: frozenset({int, float, type(None)}),
+    ColumnKind.INTEGER: frozenset({int, float, type(None)}),
+    ColumnKind.BOOLEAN: frozenset({bool, type(None)}),
+}
+"""Types of JSON values that numpy reads as one column; all else is read value by value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +99,19 @@ class ColumnarPlan:
         """Raises `InvalidInput` naming row and feature of every wrong value."""
         try:
             return self._read_rows(rows)
-        except (KeyError, TypeError, AttributeError, WrongValue, OverflowError, ValueError):
+        except (KeyError, TypeError, AttributeError, WrongValue):
             check_rows(rows, self.document.features, pointer)
-            complete = [{spec.name: row.get(spec.name) for spec in self.document.features} for row in rows]
-            return self._read_rows(complete)
+            return self._read_rows([{spec.name: row.get(spec.name) for spec in self.document.features} for row in rows])
 
     def _read_rows(self, rows: Sequence[Mapping[str, object]]) -> Sources:
-        """Takes complete rows only; anything unusual raises and is looked at again, slowly."""
-        width = len(self.document.features)
-        if any(len(row) != width for row in rows):
-            raise WrongValue
-        return {
-            feature.name: _read_column(feature, [row[feature.name] for row in rows])
-            for feature in self.document.features
-        }
+        """Anything unusual raises, and is looked at again slowly."""
+        features = self.document.features
+        if set(map(len, rows)) - {len(features)}:
+            optional = {feature.name: None for feature in features if not feature.required}
+            rows = [{**optional, **row} for row in rows]
+            if set(map(len, rows)) - {len(features)}:
+                raise WrongValue
+        return {feature.name: _read_column(feature, [row[feature.name] for row in rows]) for feature in features}
 
 
 def _read_column(feature: FeatureSpec, values: list[Any]) -> FloatArray | list[str | None]:
@@ -117,14 +122,26 @@ def _read_column(feature: FeatureSpec, values: list[Any]) -> FloatArray | list[s
         if not kinds <= {str, type(None)}:
             raise WrongValue
         return values
-    if feature.kind is ColumnKind.NUMBER and kinds <= _PLAIN:
-        numbers = np.array(values, dtype=np.float64)
-        missing = values.count(None) if type(None) in kinds else 0
-        if np.count_nonzero(np.isfinite(numbers)) + missing != len(values):
-            raise WrongValue
-        return numbers
+    if kinds <= _AT_ONCE.get(feature.kind, _NO_TYPES):
+        return _read_numbers(feature, values, missing=values.count(None) if type(None) in kinds else 0)
     read = NUMBER_READERS[feature.kind]
     return np.array([np.nan if value is None else read(value) for value in values], dtype=np.float64)
+
+
+def _read_numbers(feature: FeatureSpec, values: list[Any], missing: int) -> FloatArray:
+    numbers = _as_floats(values)
+    if np.count_nonzero(np.isfinite(numbers)) + missing != len(values):
+        raise WrongValue
+    if feature.kind is ColumnKind.INTEGER and np.count_nonzero(numbers == np.floor(numbers)) + missing != len(values):
+        raise WrongValue
+    return numbers
+
+
+def _as_floats(values: list[Any]) -> FloatArray:
+    try:
+        return np.array(values, dtype=np.float64)
+    except OverflowError as error:
+        raise WrongValue from error
 
 
 def _numeric(output: NumericOutput, values: FloatArray) -> FloatArray:

@@ -7,7 +7,7 @@ from mill_contracts.recipe import ColumnName, DerivedFeature
 from mill_contracts.tables import ColumnKind
 from pydantic import Field, model_validator
 
-from mill_pack.signature import FeatureSpec
+from mill_pack.signature import NUMERIC_KINDS, FeatureSpec
 
 MAX_WIDTH = 50_000
 
@@ -94,16 +94,19 @@ class EncoderDocument(Contract):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "EncoderDocument":
-        strings = [feature.name for feature in self.features if feature.kind is ColumnKind.STRING]
-        numbers = [feature.name for feature in self.features if feature.kind is not ColumnKind.STRING]
+        texts = [feature.name for feature in self.features if feature.kind is ColumnKind.STRING]
+        numbers = [feature.name for feature in self.features if feature.kind in NUMERIC_KINDS]
+        if len(texts) + len(numbers) != len(self.features):
+            raise ValueError("a feature is of a kind that holds no values")
         numbers += [derived.name for derived in self.derived]
-        if len({*strings, *numbers}) != len(strings) + len(numbers):
+        if len({*texts, *numbers}) != len(texts) + len(numbers):
             raise ValueError("two features of the encoder have one name")
         if not all(feature.nullable or feature.required for feature in self.features):
             raise ValueError("a feature that may be left out must be nullable")
-        for output in self.outputs:
-            if output.source not in (numbers if output.kind == "numeric" else strings):
-                raise ValueError(f"the output {output.source!r} has no source of its kind")
-        if sum(output.width for output in self.outputs) > MAX_WIDTH:
-            raise ValueError(f"the encoder is wider than {MAX_WIDTH} columns")
+        if sorted(output.source for output in self.outputs if output.kind == "categorical") != sorted(texts):
+            raise ValueError("every string feature needs one categorical output")
+        if not {output.source for output in self.outputs if output.kind == "numeric"} <= set(numbers):
+            raise ValueError("a numeric output has no source of its kind")
+        if not 0 < sum(output.width for output in self.outputs) <= MAX_WIDTH:
+            raise ValueError(f"the encoder has no columns, or more than {MAX_WIDTH}")
         return self

@@ -32,6 +32,7 @@ class RowPlan:
         width: int,
     ) -> None:
         self._features = document.features
+        self._optional = {feature.name: None for feature in document.features if not feature.required}
         self._template = np.zeros(width)
         writes = _writes_by_source(document)
         needed = list(dict.fromkeys(name for _, expression in derived for name in expression.inputs))
@@ -47,14 +48,15 @@ class RowPlan:
         self._derived = [
             (expression, [needed.index(name) for name in expression.inputs], write)
             for name, expression in derived
-            for write in writes.numeric[name]
+            for write in writes.numeric.get(name, [])
         ]
 
     def encode(self, row: Mapping[str, object], pointer: str) -> tuple[FloatArray, tuple[str, ...]]:
         """The (width,) vector and the names of features whose category was unseen. Raises `InvalidInput`."""
         try:
-            if len(row) == len(self._steps):
-                return self._encode(row)
+            complete = row if len(row) == len(self._steps) else {**self._optional, **row}
+            if len(complete) == len(self._steps):
+                return self._encode(complete)
         except (WrongValue, KeyError, TypeError):
             pass
         check_row(row, self._features, pointer)
