@@ -5,7 +5,8 @@ the job, so a second effect of the same job is an error of the database.
 """
 
 # ruff: noqa: ARG002 - the witness keeps to the protocol and needs little of it
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from mill_contracts.base import Contract
 from mill_contracts.ids import JobId, WorkspaceId, new_id
 from mill_contracts.jobs import JobKind, JobState, Queue
 from mill_kit.store import ObjectStore
+from mill_kit.testing import MemoryStore
 from sqlalchemy import text
 
-from mill_api.db import ReadSession, UnitOfWork
+from mill_api.db import Database, ReadSession, UnitOfWork
 from mill_api.jobs.ending import Databases, Endings
 from mill_api.jobs.errors import NothingToRetry
 from mill_api.jobs.handlers import Attempt, Folders, KindSettings, Outputs, Plan, Registry
@@ -25,6 +27,7 @@ from mill_api.jobs.leases import Leases
 from mill_api.jobs.service import NewJob, enqueue
 from mill_api.jobs.sweep import Sweep
 from mill_api.jobs.tables import JobRow, JsonObject
+from mill_api.queue import Sender
 
 WITNESS_SQL: Sequence[str] = (
     "CREATE TABLE witness (job_id uuid PRIMARY KEY, token uuid, effect text NOT NULL)",
@@ -137,3 +140,22 @@ class Ledger:
     async def let_lease_expire(self, job_id: UUID) -> None:
         async with self.databases.system.writing() as work:
             await work.session.execute(_EXPIRE, {"id": job_id})
+
+
+@asynccontextmanager
+async def open_ledger(owner_url: str, app_url: str, system_url: str, broker_url: str) -> AsyncGenerator[Ledger]:
+    """On a migrated database, with the witness table; hints go through the broker, as the api-server sends them."""
+    owner = Database.connect(owner_url)
+    async with owner.writing() as work:
+        for statement in WITNESS_SQL:
+            await work.session.execute(text(statement))
+    await owner.close()
+    sender = Sender.connect(broker_url)
+    databases = Databases(Database.connect(app_url, wake=sender.wake), Database.connect(system_url))
+    kinds = ((JobKind.PROFILE, Queue.DATA), (JobKind.TRAIN, Queue.ML), (JobKind.SWEEP, Queue.GENERAL))
+    try:
+        yield Ledger(databases, Registry.of([WitnessHandler(witness_settings(*kind), MemoryStore()) for kind in kinds]))
+    finally:
+        await databases.app.close()
+        await databases.system.close()
+        sender.close()

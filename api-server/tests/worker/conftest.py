@@ -9,17 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from mill_api.db import Database
-from mill_api.jobs.ending import Databases
-from mill_api.jobs.handlers import Registry
-from mill_api.jobs.testing import WITNESS_SQL, Ledger, WitnessHandler, witness_settings
-from mill_api.queue import Sender
+from mill_api.jobs.testing import Ledger, open_ledger
 from mill_api.testing import settings_for
-from mill_contracts.jobs import JobKind, Queue
-from mill_kit.testing import MemoryStore
 from mill_local.testing import DatabaseMaker, TestDatabase
 from mill_local.valkey import ValkeyServer
-from sqlalchemy import text
 
 HOST = Path(__file__).with_name("host.py")
 FAST = {"lease_seconds": "1.5", "heartbeat_seconds": "0.3", "sweep_seconds": "0.5", "retry_seconds": "0"}
@@ -60,19 +53,8 @@ async def fast_ledger(
     fresh_database: DatabaseMaker, migrated_template: TestDatabase, valkey_url: str
 ) -> AsyncIterator[tuple[Ledger, TestDatabase]]:
     urls = fresh_database(template=migrated_template.name)
-    owner = Database.connect(urls.owner_url)
-    async with owner.writing() as work:
-        for statement in WITNESS_SQL:
-            await work.session.execute(text(statement))
-    await owner.close()
-    sender = Sender.connect(valkey_url)
-    app, system = Database.connect(urls.app_url, wake=sender.wake), Database.connect(urls.system_url)
-    kinds = ((JobKind.PROFILE, Queue.DATA), (JobKind.TRAIN, Queue.ML), (JobKind.SWEEP, Queue.GENERAL))
-    registry = Registry.of([WitnessHandler(witness_settings(*kind), MemoryStore()) for kind in kinds])
-    yield Ledger(Databases(app, system), registry), urls
-    await app.close()
-    await system.close()
-    sender.close()
+    async with open_ledger(urls.owner_url, urls.app_url, urls.system_url, valkey_url) as ledger:
+        yield ledger, urls
 
 
 @pytest.fixture
