@@ -29,3 +29,17 @@ async def values_of(cache: Redis, pattern: str) -> list[bytes]:
 async def publish(cache: Redis, channel: str, message: str) -> None:
     """To whoever listens now. Raises what the client raises when the cache does not answer."""
     await cache.publish(channel, message)
+
+
+async def count_up(cache: Redis, key: str, seconds: int) -> tuple[int, int]:
+    """Count one more under `key`: how many in this window, and the seconds it has left. The first count opens the window."""
+    async with cache.pipeline(transaction=True) as pipeline:
+        pipeline.incr(key)
+        pipeline.expire(key, seconds, nx=True)
+        pipeline.ttl(key)
+        seen, _, left = await pipeline.execute()
+    return int(seen), max(1, int(left))
+
+
+async def forget(cache: Redis, key: str) -> None:
+    await cache.delete(key)

@@ -55,6 +55,7 @@ class TokenSettings(_Section):
     access_seconds: int = Field(default=900, ge=5, le=900)
     refresh_days: int = Field(default=30, ge=1, le=365)
     refresh_grace_seconds: float = Field(default=10, ge=0, le=60)
+    attempts_per_minute: int = Field(default=10, ge=1, le=1000)
 
 
 class PublishSettings(_Section):
@@ -91,7 +92,10 @@ class UploadSettings(_Section):
 
 
 class Settings(BaseSettings):
-    """All of it. Built once by the entry point; `create_app` and the worker take it as an argument."""
+    """All of it. Built once by the entry point; `create_app` and the worker take it as an argument.
+
+    `trusted_proxies` are the addresses or networks (comma separated) whose `X-Forwarded-For` is believed: nginx's, or none.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="MILL_", env_nested_delimiter="__", frozen=True, extra="ignore", hide_input_in_errors=True
@@ -99,6 +103,7 @@ class Settings(BaseSettings):
 
     environment: Environment = Environment.PRODUCTION
     log_level: str = "INFO"
+    trusted_proxies: str = ""
     database: DatabaseSettings
     broker: RedisSettings
     cache: RedisSettings

@@ -35,6 +35,7 @@ from mill_api.access.tables import (
     UserRow,
     WorkspaceRow,
 )
+from mill_api.access.throttle import Throttle
 from mill_api.access.tokens import TokenSigner
 from mill_api.db import Database, UnitOfWork
 from mill_api.db.conflicts import violated_constraint
@@ -48,6 +49,7 @@ class AuthService:
     passwords: Passwords
     tokens: TokenSigner
     settings: TokenSettings
+    throttle: Throttle
 
     async def register(self, wanted: Registration) -> UserRow:
         """A user and a personal workspace whose admin they are."""
@@ -62,13 +64,15 @@ class AuthService:
             audit(work, Principal(UserId(user.id), workspace, Role.ADMIN), "user.registered", "user", user.id)
         return user
 
-    async def sign_in(self, name: str, password: str, workspace: WorkspaceId | None) -> Tokens:
+    async def sign_in(self, name: str, password: str, workspace: WorkspaceId | None, address: str) -> Tokens:
         """Tokens for the asked workspace, else the personal one. The same refusal, in the same time, whatever is wrong."""
+        await self.throttle.attempt(name, address)
         async with self.database.reading() as session:
             found = await UserRepository(session).sign_in(name)
         matches = await self.passwords.verify(found[1].password_hash if found else None, password)
         if found is None or not matches or not found[0].active:
             raise WrongPassword
+        await self.throttle.succeeded(name, address)
         user = UserId(found[0].id)
         place, role = await self._membership(user, workspace)
         rehashed = await self.passwords.hash(password) if self.passwords.is_outdated(found[1].password_hash) else None

@@ -10,6 +10,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, OAuth2PasswordBearer
 from mill_contracts.tokens import API_KEY_PREFIX, Role, Scope
+from redis.asyncio import Redis
 
 from mill_api.access.errors import SignInFirst
 from mill_api.access.passwords import Passwords
@@ -34,6 +35,8 @@ class AccessParts(Protocol):
     def database(self) -> Database: ...
     @property
     def system(self) -> Database: ...
+    @property
+    def cache(self) -> Redis: ...
     @property
     def tokens(self) -> TokenSigner: ...
     @property

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, status
+from fastapi import APIRouter, Depends, Form, Request, status
 from fastapi.security import OAuth2PasswordRequestForm
 from mill_contracts.ids import KeyId, UserId, WorkspaceId
 from mill_contracts.tokens import Role
@@ -16,6 +16,7 @@ from mill_api.access.keys import KeyService
 from mill_api.access.members import MemberService, ProfileService, create_workspace
 from mill_api.access.principal import Principal, includes
 from mill_api.access.repository import KeyRepository, MembershipRepository, UserRepository
+from mill_api.access.throttle import Throttle
 from mill_api.db.pages import Page
 from mill_api.db.paging import Paging
 
@@ -26,7 +27,8 @@ keys = APIRouter(prefix="/api/v1/api-keys", tags=["api-keys"])
 
 
 def auth_service(parts: Parts) -> AuthService:
-    return AuthService(parts.database, parts.system, parts.passwords, parts.tokens, parts.settings.tokens)
+    throttle = Throttle(parts.cache, parts.settings.tokens.attempts_per_minute)
+    return AuthService(parts.database, parts.system, parts.passwords, parts.tokens, parts.settings.tokens, throttle)
 
 
 def member_service(work: Work, who: WorkspaceAdmin, parts: Parts) -> MemberService:
@@ -54,10 +56,12 @@ async def register(wanted: schemas.Registration, service: Auth) -> schemas.User:
 async def token(
     form: Annotated[OAuth2PasswordRequestForm, Depends()],
     service: Auth,
+    request: Request,
     workspace: Annotated[UUID | None, Form()] = None,
 ) -> schemas.Tokens:
     """Sign in with username or e-mail address; `workspace` picks one of yours, else it is the personal one."""
-    return await service.sign_in(form.username, form.password, WorkspaceId(workspace) if workspace else None)
+    place = WorkspaceId(workspace) if workspace else None
+    return await service.sign_in(form.username, form.password, place, request.client.host if request.client else "")
 
 
 @auth.post("/refresh")

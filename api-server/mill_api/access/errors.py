@@ -1,6 +1,6 @@
 """What access refuses, and why."""
 
-from mill_kit.problems import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from mill_kit.problems import Conflict, Forbidden, Invalid, NotFound, Problem, Unauthenticated
 
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
@@ -23,6 +23,12 @@ class InvalidApiKey(SignInFirst):
 class WrongPassword(SignInFirst):
     slug = "wrong-credentials"
     title = "No such user, or the password is wrong"
+
+
+class TooManyAttempts(Problem):
+    status = 429
+    slug = "too-many-attempts"
+    title = "Too many attempts to sign in"
 
 
 class InvalidRefreshToken(SignInFirst):

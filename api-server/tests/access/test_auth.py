@@ -5,7 +5,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from httpx import AsyncClient
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient, Response
 from mill_api.parts import Parts
 from mill_api.testing import PASSWORD, Person
 from sqlalchemy import text
@@ -79,6 +80,29 @@ async def test_an_unknown_user_and_a_wrong_password_get_the_same_answer(client: 
     assert wrong.status_code == unknown.status_code == 401
     assert wrong.json() | {"request_id": ""} == unknown.json() | {"request_id": ""}
     assert odd.status_code == 422
+
+
+async def test_guessing_is_slowed_down_for_one_account_from_one_address(
+    app: FastAPI, client: AsyncClient, ada: Person, bob: Person
+) -> None:
+    async def guess(who: Person, secret: str) -> Response:
+        return await client.post(f"{AUTH}/token", data={"username": who.username, "password": secret})
+
+    statuses = [(await guess(ada, "a wrong guess")).status_code for _ in range(12)]
+    assert statuses == [401] * 10 + [429] * 2
+    locked = await guess(ada, PASSWORD)
+    assert (locked.status_code, locked.json()["type"].rpartition(":")[2]) == (429, "too-many-attempts")
+    assert 0 < int(locked.headers["retry-after"]) <= 60
+    assert (await guess(bob, PASSWORD)).status_code == 200
+    elsewhere = ASGITransport(app, client=("192.0.2.7", 1))
+    async with AsyncClient(transport=elsewhere, base_url="http://modelmill.test") as other:
+        form = {"username": ada.username, "password": PASSWORD}
+        assert (await other.post(f"{AUTH}/token", data=form)).status_code == 200
+
+
+async def test_signing_in_many_times_is_not_guessing(client: AsyncClient, ada: Person) -> None:
+    form = {"username": ada.username, "password": PASSWORD}
+    assert {(await client.post(f"{AUTH}/token", data=form)).status_code for _ in range(12)} == {200}
 
 
 async def test_me_needs_a_token(client: AsyncClient) -> None:
