@@ -1,4 +1,4 @@
-"""One fit, with the progress the library itself reports: boosting rounds and trees. Where it reports none, none is made up."""
+"""One fit, with the progress the library itself reports: boosting rounds, trees, epochs. Where it reports none, none is made up."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUntypedBaseClass=false
 # The boosters' callback classes are untyped.
@@ -25,6 +25,8 @@ Advance = Callable[[int, int, str], None]
 """Called with done, total and their unit."""
 
 _FOREST_STEPS = 10
+_EPOCH_HOOK = "_update_no_improvement_count"
+"""Private to scikit-learn's networks; without it there is no progress, and the test of progress says so."""
 _LONGEST_REFUSAL = 500
 
 
@@ -111,6 +113,8 @@ def _fit_by_framework(estimator: Any, fitting: Fitting, matrix: Floats, y: NDArr
             estimator.fit(matrix, y, callbacks=[_lightgbm_rounds(advance)])
         case Framework.SKLEARN if fitting.family.importance == "impurity":
             _grow_forest(estimator, matrix, y, advance, fitting.threads)
+        case Framework.SKLEARN if hasattr(estimator, _EPOCH_HOOK):
+            _fit_network(estimator, matrix, y, advance)
         case Framework.SKLEARN:
             estimator.fit(matrix, y)
 
@@ -143,6 +147,21 @@ def _grow_forest(forest: Any, matrix: Floats, y: NDArray[Any], advance: Advance,
         forest.fit(matrix, y)
         advance(done, total, "trees")
     forest.set_params(warm_start=False)
+
+
+def _fit_network(network: Any, matrix: Floats, y: NDArray[Any], advance: Advance) -> None:
+    """A network offers no callback, but asks itself after every epoch whether it still improves: that call is counted."""
+    original = getattr(network, _EPOCH_HOOK)
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        advance(network.n_iter_, network.max_iter, "epochs")
+        return original(*arguments, **named)
+
+    setattr(network, _EPOCH_HOOK, counted)
+    try:
+        network.fit(matrix, y)
+    finally:
+        delattr(network, _EPOCH_HOOK)
 
 
 def _refused(family: Family, refusal: Exception) -> InvalidParameters:

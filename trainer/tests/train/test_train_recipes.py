@@ -243,13 +243,15 @@ class Listener(SilentReport):
         ("xgboost", "gradient_boosting", "rounds"),
         ("lightgbm", "gradient_boosting", "rounds"),
         ("scikit-learn", "random_forest", "trees"),
+        ("scikit-learn", "mlp", "epochs"),
     ],
 )
 def test_progress_is_what_the_library_reports_and_never_goes_back(
     framework: str, algorithm: str, unit: str, tables: Tables, train_on: TrainOn
 ) -> None:
     listener = Listener()
-    recipe = {**TITANIC, "framework": framework, "algorithm": algorithm}
+    quick = {"max_iter": 20} if algorithm == "mlp" else {"n_estimators": 20}
+    recipe = {**TITANIC, "framework": framework, "algorithm": algorithm, "parameters": quick}
     train_on(tables("titanic", 300), listener, **recipe, validation={"method": "cross_validation", "folds": 2})
     assert listener.stages == ["reading", "encoding", "cross-validating", "fitting", "evaluating", "packing"]
     assert unit in listener.units
