@@ -1,6 +1,7 @@
 """Writing a package (the trainer, once) and opening it (ml-service, batch scoring)."""
 
 import hashlib
+import os
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -58,7 +59,9 @@ def open_package(path: Path, *, verify: bool = True, replay_golden: bool = True)
     """Raises `InvalidPackage`, `GoldenRowsDiffer`, `EngineMissing`. Without `verify` file digests are taken on trust."""
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                raise InvalidPackage("The file is too large to be a package.")
+            data = file.read()
     except OSError as error:
         raise InvalidPackage(f"The package cannot be read: {error.strerror}.") from error
     package = package_of(data, verify=verify)

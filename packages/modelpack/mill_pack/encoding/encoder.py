@@ -1,14 +1,18 @@
 """The encoder as its callers see it: the trainer fits and transforms, ml-service encodes rows, batch scoring columns."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from mill_pack.arrays import Columns, FloatArray
-from mill_pack.encoding.checks import check_row
+from mill_pack.encoding.checks import check_row, check_rows
 from mill_pack.encoding.columnar import ColumnarPlan, Encoded
 from mill_pack.encoding.document import CategoricalOutput, EncoderDocument
 from mill_pack.encoding.rows import RowPlan
 from mill_pack.encoding.tables import CodeTable
+from mill_pack.errors import InvalidInput
 from mill_pack.expressions import compile_expression
 from mill_pack.signature import FeatureSpec
 
@@ -16,6 +20,7 @@ __all__ = ["Encoded", "Encoder"]
 
 INPUTS = "/inputs"
 INPUT_DATA = "/input_data"
+FEW_ROWS = 16
 
 
 class Encoder:
@@ -64,7 +69,24 @@ class Encoder:
         return self.read_rows(rows, pointer).matrix
 
     def read_rows(self, rows: Sequence[Mapping[str, object]], pointer: str = INPUTS) -> Encoded:
+        if len(rows) <= FEW_ROWS:
+            return self._read_few(rows, pointer)
         return self._columns.encode(self._columns.sources_of_rows(rows, pointer))
+
+    def _read_few(self, rows: Sequence[Mapping[str, object]], pointer: str) -> Encoded:
+        """Row by row: for a handful, columns cost more than they save."""
+        matrix = np.zeros((len(rows), self.width))
+        unseen: Counter[str] = Counter()
+        try:
+            for index, row in enumerate(rows):
+                matrix[index], names = self._rows.encode(row, pointer)
+                unseen.update(names)
+        except InvalidInput:
+            check_rows(rows, self.document.features, pointer)
+            raise
+        features = len(self.document.features)
+        missing = sum(len(row) < features or None in row.values() for row in rows)
+        return Encoded(matrix=matrix, unseen=dict(unseen), rows_with_missing=missing)
 
     def encode_row(self, row: Mapping[str, object], pointer: str = INPUT_DATA) -> tuple[FloatArray, tuple[str, ...]]:
         """The (width,) vector and the features whose category training never saw; the same bits as `encode_rows`."""

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 from mill_forest import (
     Forest,
-    InvalidForest,
+    ForestError,
     Predictor,
     Task,
-    UnsupportedForest,
     from_bytes,
     from_sklearn,
     read_lightgbm,
@@ -41,7 +40,7 @@ class ForestEngine:
 def build(source: Source) -> EnginePayload:
     try:
         forest = _read(source)
-    except (UnsupportedForest, InvalidForest) as error:
+    except ForestError as error:
         raise EngineRefused(f"The forest engine cannot serve this model: {error}") from error
     return EnginePayload("forest", {FILE: to_bytes(forest)})
 
@@ -62,7 +61,6 @@ def _read(source: Source) -> Forest:
 
 def load(files: Mapping[str, Blob], shape: Shape) -> ForestEngine:
     try:
-        forest = from_bytes(the_file(files, FILE))
-    except (InvalidForest, UnsupportedForest) as error:
+        return ForestEngine(from_bytes(the_file(files, FILE)), shape)
+    except ForestError as error:
         raise InvalidPackage(f"The forest cannot be read: {error}") from error
-    return ForestEngine(forest, shape)

@@ -9,7 +9,7 @@ from mill_contracts.training import EngineCheck
 
 from mill_pack.arrays import FloatArray
 from mill_pack.engines.base import Blob, Engine, EngineKind, EnginePayload, Shape, Source
-from mill_pack.errors import EngineRefused, InvalidPackage
+from mill_pack.errors import EngineMissing, EngineRefused, InvalidPackage
 
 ReferencePredict = Callable[[FloatArray], Any]
 """The library's own answer on encoded rows: (n, classes) probabilities, or (n,) values."""
@@ -59,7 +59,7 @@ def build_engine(
     for candidate in kinds[:-1]:
         try:
             return _module(candidate).build(source)
-        except EngineRefused:
+        except (EngineRefused, EngineMissing):
             continue
     return _module(kinds[-1]).build(source)
 
@@ -79,7 +79,7 @@ def choose_engine(
         try:
             payload = build_engine(framework, algorithm, estimator, width, classes, kind)
             check = check_engine(payload, reference_predict, sample, classes)
-        except (EngineRefused, InvalidPackage) as error:
+        except (EngineRefused, EngineMissing, InvalidPackage) as error:
             refusals.append(error.detail)
             continue
         if passes(check):
@@ -141,4 +141,7 @@ def shape_of(width: int, classes: Sequence[str]) -> Shape:
 
 
 def _module(kind: EngineKind) -> _EngineModule:
-    return cast("_EngineModule", importlib.import_module(f"mill_pack.engines.{kind}"))
+    try:
+        return cast("_EngineModule", importlib.import_module(f"mill_pack.engines.{kind}"))
+    except ImportError as error:
+        raise EngineMissing(f"The engine {kind!r} is not installed here: {error}") from error
