@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 import urllib3
 
+# Read by the ML libraries when they load: their waiting threads would spin and starve each other on shared cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @dataclass(frozen=True)
 class S3Server:
