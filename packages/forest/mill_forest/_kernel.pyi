@@ -9,6 +9,7 @@ class Kernel:
     """A compiled forest. Built from validated arrays only."""
 
     layout: str
+    nbytes: int
 
     def __init__(self, options: dict[str, int], scale: float, arrays: dict[str, np.ndarray[Any, Any]], /) -> None: ...
     def block(self, x: NDArray[np.float64], out: NDArray[np.float64], raw: bool, threads: int, /) -> None: ...

@@ -36,6 +36,11 @@ class Predictor:
         """The layout the kernel chose for blocks: walk, lockstep, phased or blend."""
         return self._kernel.layout
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory this predictor holds of its own, beside the forest's arrays (`forest.nbytes`)."""
+        return self._kernel.nbytes
+
     def predict(self, x: Float64, threads: int = 1) -> Float64:
         """Rows (n, n_features) to (n, n_outputs): class probabilities, or the value in one column.
 

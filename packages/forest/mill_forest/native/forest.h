@@ -1,4 +1,4 @@
-/* What the files of the kernel share. Python has validated every index before a plan is built (_validate.py);
+/* What the files of the kernel share. Python has validated every index before a plan is built (validate.py);
  * nothing here checks them again. */
 #ifndef MILL_FOREST_H
 #define MILL_FOREST_H
@@ -113,6 +113,7 @@ static inline int64_t category_code(const Plan *plan, int32_t feature, double x)
 /* plan.c */
 int plan_compile(Plan *plan, const int32_t *node_bin, int32_t n_nodes, int best);
 void plan_free(Plan *plan);
+size_t plan_bytes(const Plan *plan);
 void *aligned_zeros(size_t count, size_t size);
 
 /* walk.c: scratch sizes are in bytes; a call handles at most walk_block rows */

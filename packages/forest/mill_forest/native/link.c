@@ -1,6 +1,6 @@
 /* From margins to answers, with each library's own arithmetic: float32 throughout for forests that sum in
  * float32 (XGBoost), double otherwise. Softmax and exponentials of scikit-learn go through numpy's own vector
- * functions, which round differently from glibc's; Python applies them (_links.py) and the plan says identity. */
+ * functions, which round differently from glibc's; predict.py applies them and the plan says identity. */
 #include "forest.h"
 
 #include <math.h>

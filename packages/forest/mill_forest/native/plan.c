@@ -2,6 +2,12 @@
  * pairs for single rows and other numeric forests, general nodes where categories decide. */
 #include "forest.h"
 
+#if defined(__APPLE__)
+#include <malloc/malloc.h>
+#define malloc_usable_size malloc_size
+#else
+#include <malloc.h>
+#endif
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,16 +22,26 @@ void *aligned_zeros(size_t count, size_t size) {
     return memory;
 }
 
+#define OWNED(plan)                                                                                              \
+    {(plan)->base,           (plan)->group,         (plan)->leaves,          (plan)->single_leaves,              \
+     (plan)->column_feature, (plan)->column_rule,   (plan)->nodes,           (plan)->roots,                      \
+     (plan)->category_bits,  (plan)->known_bits,    (plan)->category_offsets, (plan)->known_offsets,             \
+     (plan)->pairs,          (plan)->small,         (plan)->pair_leaf,       (plan)->depth,                      \
+     (plan)->program,        (plan)->sets,          (plan)->program_offsets, (plan)->leaf_offsets,               \
+     (plan)->bin_offsets,    (plan)->bin_span,      (plan)->bin_start,       (plan)->bins,                       \
+     (plan)->single_bins,    (plan)->blend_single,  (plan)->blend_leaves}
+
 void plan_free(Plan *plan) {
-    void *owned[] = {plan->base,          plan->group,         plan->leaves,           plan->single_leaves,
-                     plan->column_feature, plan->column_rule,  plan->nodes,            plan->roots,
-                     plan->category_bits, plan->known_bits,    plan->category_offsets, plan->known_offsets,
-                     plan->pairs,         plan->small,         plan->pair_leaf,        plan->depth,
-                     plan->program,       plan->sets,          plan->program_offsets, plan->leaf_offsets,   plan->bin_offsets,
-                     plan->bin_span,      plan->bin_start,          plan->bins,          plan->single_bins,      plan->blend_single,
-                     plan->blend_leaves};
+    void *owned[] = OWNED(plan);
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
     free(plan);
+}
+
+size_t plan_bytes(const Plan *plan) {
+    void *owned[] = OWNED(plan);
+    size_t bytes = sizeof *plan;
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) bytes += malloc_usable_size(owned[i]);
+    return bytes;
 }
 
 /* --- neighbouring pairs ------------------------------------------------------------------------------- */
