@@ -79,7 +79,7 @@ class Demo:
             project = self._project(mill)
             dataset, is_new = self._upload(mill, project, table)
             self._train(mill, project, dataset, again=is_new or self.fresh)
-            best = self._leaderboard(mill, project)
+            best = self._leaderboard(mill, project, dataset)
             self._deploy(mill, best)
             self._predict(mill, best, unseen)
             self._batch(mill, best)
@@ -170,9 +170,9 @@ class Demo:
         self.figures.training_seconds = time.perf_counter() - begun
         self.figures.rows = mill.datasets.get(dataset.id).rows or 0
 
-    def _leaderboard(self, mill: Client, project: Project) -> ModelVersion:
+    def _leaderboard(self, mill: Client, project: Project, dataset: Dataset) -> ModelVersion:
         self._step("Leaderboard (hold-out rows)")
-        ranked = mill.models.leaderboard(project_id=project.id, metric="roc_auc")
+        ranked = mill.models.leaderboard(project_id=project.id, dataset_id=dataset.id, metric="roc_auc")
         self.console.print(leaderboard_table(ranked))
         self.figures.leaderboard = [
             {

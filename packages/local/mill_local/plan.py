@@ -96,23 +96,29 @@ class Plan:
         owner = {"MILL_DATABASE__OWNER_URL": self.servers.postgres.url("mill_owner")}
         return self._program("migrate", "mill_api", "migrate", extra=owner)
 
-    def services(self) -> list[ServicePart]:
-        """In the order they start; they stop the other way round."""
-        host = ("--host", self.options.host)
-        serve = ("serve", *host, "--port")
-        threads = max(1, (os.cpu_count() or 1) // 2)
-        api = self._program("api-server", "mill_api", *serve, str(self.ports.api), extra=self._control_plane())
-        serving = self._program("ml-service", "mill_serving", *serve, str(self.ports.serving), extra=self._data_plane())
+    def data_plane(self) -> ServicePart:
+        """Needs no database: it starts while the migration runs."""
+        program = self._program(
+            "ml-service", "mill_serving", *self._serve(self.ports.serving), extra=self._serving_environment()
+        )
+        return ServicePart(ServiceSpec(program, self.ports.serving, f"{self.serving_url}/health/ready"))
+
+    def control_plane(self) -> list[ServicePart]:
+        """In the order they start; all parts stop the other way round."""
+        extra = self._control_environment()
+        api = self._program("api-server", "mill_api", *self._serve(self.ports.api), extra=extra)
         return [
             ServicePart(ServiceSpec(api, self.ports.api, f"{self.api_url}/health/ready")),
-            ServicePart(ServiceSpec(serving, self.ports.serving, f"{self.serving_url}/health/ready")),
-            self._worker("worker-ml", "ml", threads),
+            self._worker("worker-ml", "ml", max(1, (os.cpu_count() or 1) // 2)),
             self._worker("worker-data", "data,general", 2),
         ]
 
+    def _serve(self, port: int) -> tuple[str, ...]:
+        return ("serve", "--host", self.options.host, "--port", str(port))
+
     def _worker(self, name: str, queues: str, concurrency: int) -> ServicePart:
         options = ("--queues", queues, "--name", name, "--concurrency", str(concurrency))
-        program = self._program(name, "mill_api", "worker", *options, extra=self._control_plane())
+        program = self._program(name, "mill_api", "worker", *options, extra=self._control_environment())
         return ServicePart(ServiceSpec(program))
 
     def _program(self, name: str, module: str, *arguments: str, extra: Mapping[str, str]) -> Program:
@@ -129,7 +135,7 @@ class Plan:
         own = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith("MILL_")}
         return own | dict(self.options.environment or {}) | {"PYTHONUNBUFFERED": "1", "TZ": "UTC", "NO_PROXY": "*"}
 
-    def _control_plane(self) -> dict[str, str]:
+    def _control_environment(self) -> dict[str, str]:
         postgres = self.servers.postgres
         return self._shared() | {
             "MILL_DATABASE__URL": postgres.url("mill_app"),
@@ -141,7 +147,7 @@ class Plan:
             "MILL_WORKER__SCRATCH_DIR": str(self.home.folder("scratch")),
         }
 
-    def _data_plane(self) -> dict[str, str]:
+    def _serving_environment(self) -> dict[str, str]:
         environment = self._shared() | {
             "MILL_TOKENS__PUBLIC_KEY_FILE": str(self.home.key_files("tokens")[1]),
             "MILL_PUBLISH__PUBLIC_KEY_FILE": str(self.home.key_files("publish")[1]),

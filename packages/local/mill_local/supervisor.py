@@ -102,12 +102,14 @@ class Supervisor:
         servers = plan.servers
         for name, server in (("postgres", servers.postgres), ("broker", servers.broker), ("cache", servers.cache)):
             self._start(plan, ServerPart(name, server))
+        serving = plan.data_plane()
+        self._start(plan, serving)
         servers.postgres.create_database()
         self._migrate(plan)
-        services = plan.services()
+        services = plan.control_plane()
         for part in services:
             self._start(plan, part)
-        for part in services:
+        for part in (serving, *services):
             if not self._stop_asked.is_set():
                 part.wait_ready()
                 self._say(f"{part.name} is ready")

@@ -31,9 +31,13 @@ from mill_local.supervisor import Supervisor
 class SmallPlan(Plan):
     def migration(self):
         return self.program("migrate", "-c", "pass")
-    def services(self):
-        serve = self.program("api-server", "-m", "http.server", "--bind", "127.0.0.1", str(self.ports.api))
-        return [ServicePart(ServiceSpec(serve, self.ports.api, self.api_url + "/"))]
+    def data_plane(self):
+        return self.serve("ml-service", self.ports.serving, self.serving_url)
+    def control_plane(self):
+        return [self.serve("api-server", self.ports.api, self.api_url)]
+    def serve(self, name, port, url):
+        program = self.program(name, "-m", "http.server", "--bind", "127.0.0.1", str(port))
+        return ServicePart(ServiceSpec(program, port, url + "/"))
     def program(self, name, *words):
         return Program(name, [sys.executable, *words], self.home.log(name), self._base_environment(), cwd=self.home.root)
 
@@ -94,7 +98,7 @@ def is_ready(state: StackState) -> bool:
 def test_a_part_that_dies_is_started_again(home: Home, start: Start) -> None:
     start()
     before = {part.name: part for part in wait_for(home, is_ready).parts}
-    assert set(before) == {"postgres", "broker", "cache", "api-server"}
+    assert set(before) == {"postgres", "broker", "cache", "ml-service", "api-server"}
     for part in before.values():
         assert part.pid is not None
         os.kill(part.pid, signal.SIGKILL)
