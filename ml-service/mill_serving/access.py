@@ -45,7 +45,7 @@ class Access:
         self.keeper.check()
         digest = hashlib.sha256(secret.encode()).hexdigest()
         principal = self.keeper.in_force.keys.get(digest) if self.keeper.in_force else None
-        if principal is None:
+        if principal is None or not hmac.compare_digest(principal.key_sha256, digest):
             raise CredentialsRefused("this API key is unknown or was revoked")
         if principal.expires_at <= self.clock():
             raise CredentialsRefused("this API key has expired; make a new one")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from mill_kit.problems import Problem, Unavailable
-from mill_pack import Package, Prediction, Signature
+from mill_pack import Prediction, Signature
 
 from mill_serving.access import Access
 from mill_serving.admission import Lane
@@ -89,13 +89,13 @@ class Engine:
         counters.succeed(begun, 1)
         return prediction, cached
 
-    async def predict_block(self, target: Target, work: Callable[[Package], tuple[int, T]]) -> T:
+    async def predict_block(self, target: Target, work: Callable[[LoadedModel], tuple[int, T]]) -> T:
         """Run `work` (it reads rows, predicts, renders and returns how many) in the lane. Raises `Overloaded` when it is full."""
         begun = time.perf_counter()
         counters = self.statistics.of(target)
         try:
             loaded = await self.load(target)
-            rows, result = await self.lane.run(lambda: work(loaded.package))
+            rows, result = await self.lane.run(lambda: work(loaded))
         except Problem as problem:
             counters.refuse(problem.status)
             raise

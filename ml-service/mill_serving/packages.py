@@ -15,6 +15,7 @@ from mill_kit.problems import Problem
 from mill_kit.store import CorruptObject, ObjectStore, StoreUnavailable
 from mill_pack import Package, Signature, open_package
 
+from mill_serving.blocks import BlockReader
 from mill_serving.errors import ModelUnavailable
 from mill_serving.files import sha256_of
 from mill_serving.targets import Target
@@ -29,6 +30,7 @@ class LoadedModel:
     package: Package
     nbytes: int
     row_microseconds: float
+    blocks: BlockReader
 
 
 @dataclass
@@ -70,7 +72,7 @@ class PackageFolder:
             get_logger().error("package_broke_the_loader", version_id=target.version_id, exc_info=error)
             raise ModelUnavailable(f"{type(error).__name__} while opening it; the logs say more") from error
         self.signatures[target.sha256] = package.signature
-        return LoadedModel(package, package.nbytes, _row_microseconds(package))
+        return LoadedModel(package, package.nbytes, _row_microseconds(package), BlockReader(package.signature))
 
     def holds(self, sha256: str) -> bool:
         return (self.folder / f"{sha256}.mill").is_file()

@@ -15,6 +15,8 @@ from typing import Generic, Protocol, TypeVar
 from mill_serving.errors import ModelUnavailable
 from mill_serving.targets import Target
 
+_EVICTIONS_PER_TIDYING = 64
+
 
 class Sized(Protocol):
     @property
@@ -44,6 +46,7 @@ class Registry(Generic[Loaded]):
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="load")
         self.bytes = 0
         self.counts = RegistryCounts()
+        self._tidied = 0
 
     @property
     def budget(self) -> int:
@@ -104,6 +107,13 @@ class Registry(Generic[Loaded]):
         self._loaded[target.sha256] = loaded
         self.bytes += loaded.nbytes
         self.counts.loads += 1
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Now and then what was frozen with packages since evicted is looked at again, or its cycles would stay for ever."""
+        if self.counts.evictions - self._tidied >= _EVICTIONS_PER_TIDYING:
+            self._tidied = self.counts.evictions
+            gc.unfreeze()
         gc.collect()
         gc.freeze()  # what a package holds lives long: later collections need not look at it
 

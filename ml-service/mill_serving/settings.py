@@ -42,9 +42,9 @@ class ServingSettings(_Concern):
     snapshot_max_age_hours: float = Field(default=24.0, gt=0)
     replica: str = Field(default_factory=socket.gethostname, min_length=1, max_length=128)
     address: str = ""
-    inline_microseconds: float = Field(default=200.0, ge=0)
+    inline_microseconds: float = Field(default=100.0, ge=0)
     threads: int = Field(default=2, ge=1, le=64)
-    waiting_blocks: int = Field(default=64, ge=0)
+    waiting_blocks: int = Field(default=128, ge=0)
     max_body_bytes: int = Field(default=16 * 2**20, ge=1024)
     max_batch_rows: int = Field(default=10_000, ge=1)
     cached_predictions: int = Field(default=50_000, ge=0)

@@ -56,3 +56,4 @@ class Principal:
     may_predict: bool
     models: frozenset[str] | None = None
     expires_at: float = float("inf")
+    key_sha256: str = ""

@@ -20,7 +20,7 @@ async def test_five_hundred_first_calls_load_a_model_once(tmp_path: Path, build:
         reach(lambda: replica.metric("model_loads_total") == len(names))
         listed = replica.http.get("/models").json()["models"]
         evicted = next(model["name"] for model in listed if not model["loaded"])
-        url, limits = str(replica.http.base_url), httpx.Limits(max_connections=500)
+        url, limits = str(replica.http.base_url), httpx.Limits(max_connections=100)
         async with httpx.AsyncClient(base_url=url, limits=limits, timeout=60) as client:
             calls = [client.post(f"/predict/{evicted}", json={"input_data": ROW}) for _ in range(500)]
             answers = await asyncio.gather(*calls)

@@ -1,4 +1,6 @@
 """Snapshots, rollout and outages: what serves when, on a running service with the folder store and Valkey."""
+# pyright: reportUnknownMemberType=false
+# redis-py leaves some keyword arguments untyped.
 
 import os
 import shutil
@@ -8,9 +10,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import redis
 from mill_contracts.ids import new_id
 from mill_contracts.routing import SNAPSHOT_CHANNEL, SNAPSHOT_KEY, snapshot_object_key
 from mill_kit import signing
+from mill_local.valkey import CACHE, ValkeyServer
 
 WORKSPACE = UUID("019a0000-0000-7000-8000-000000000001")
 OTHER = UUID("019a0000-0000-7000-8000-000000000002")
@@ -250,3 +254,45 @@ def test_a_stopping_replica_is_unready_first_and_answers_meanwhile(
         reach(lambda: replica.http.get("/health/ready").status_code == 503)
         assert served(replica, "income", key) == 1
         assert replica.process.wait(10) == 0
+
+
+def test_a_new_version_takes_over_without_a_failed_request(control: Any, build: Any, start: Any, reach: Any) -> None:
+    old = build("income", version=1)
+    new = build("income", version=2, model_id=old.model_id)
+    key = control.api_key(WORKSPACE)
+    first = control.route(old, WORKSPACE)
+    control.routes = [first]
+    control.publish()
+    seen: list[int] = []
+    with start() as replica:
+        reach(lambda: served(replica, "income", key))
+        second = control.route(new, WORKSPACE, previous_version_id=old.version_id)
+        control.routes = [second, first.model_copy(update={"is_default": False})]
+        control.publish()
+        while 2 not in seen:
+            seen.append(served(replica, "income", key) or 0)
+        control.routes = [second.model_copy(update={"previous_version_id": None})]
+        control.publish()
+        while replica.number() < 3:
+            seen.append(served(replica, "income", key) or 0)
+        assert replica.predict("income@1", key).status_code == 404
+    assert set(seen) <= {1, 2}
+    assert seen == sorted(seen)
+
+
+def test_redis_may_die_and_come_back(control: Any, build: Any, start: Any, reach: Any) -> None:
+    key = control.api_key(WORKSPACE)
+    control.routes = [control.route(build("income"), WORKSPACE)]
+    with ValkeyServer.temporary(settings=CACHE) as server, redis.Redis.from_url(server.url) as client:
+        control.publish(client)
+        with start(redis_url=server.url, MILL_STORE__POLL_SECONDS="0.2") as replica:
+            reach(lambda: served(replica, "income", key))
+            server.kill()
+            reach(lambda: "failed" in replica.http.get("/health/detailed").json()["checks"]["redis"])
+            assert served(replica, "income", key) == 1
+            control.publish()
+            reach(lambda: replica.number() == 2)
+            server.start()
+            reach(lambda: client.exists("mill:replica:replica-1"))
+            control.publish(client, store=False)
+            reach(lambda: replica.number() == 3)

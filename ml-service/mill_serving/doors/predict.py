@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from mill_kit.logs import get_logger
 from mill_kit.problems import Problem, Unavailable
-from mill_pack import Package, Prediction, Predictions
+from mill_pack import InvalidInput, Prediction, Predictions
 from starlette.types import Receive, Scope, Send
 
 from mill_serving.doors import wire
 from mill_serving.doors.http import ClientLeft, Head, RequestIds, answer, answer_problem, read_body, read_head
 from mill_serving.engine import Engine
 from mill_serving.errors import BatchTooLarge, InvalidRequest, MethodNotAllowed
+from mill_serving.packages import LoadedModel
 from mill_serving.statistics import Statistics
 from mill_serving.targets import Target
 
@@ -64,8 +65,8 @@ class PredictDoors:
             body = await read_body(receive, head.length, self.limits.body_bytes)
             target = self.engine.find(name, head.secret)
 
-            def work(package: Package) -> tuple[int, bytes]:
-                return self._block(package, body, target, head, begun)
+            def work(loaded: LoadedModel) -> tuple[int, bytes]:
+                return self._block(loaded, body, target, head, begun)
 
             payload = await self.engine.predict_block(target, work)
             await answer(send, 200, payload, head.request_id)
@@ -80,20 +81,34 @@ class PredictDoors:
         self.statistics.answered(known_method(scope["method"]), ONE, problem.status, 0.0)
         await answer_problem(send, problem, scope["path"], read_head(scope, self.ids).request_id)
 
-    def _block(self, package: Package, body: bytes, target: Target, head: Head, begun: float) -> tuple[int, bytes]:
+    def _block(self, loaded: LoadedModel, body: bytes, target: Target, head: Head, begun: float) -> tuple[int, bytes]:
         """Runs in the lane: parsing and rendering of blocks stay off the event loop as well."""
+        found, shown = self._quickly(loaded, body) or self._row_by_row(loaded, body)
+        rows = _rows(found, shown)
+        milliseconds = (time.perf_counter() - begun) * 1e3
+        return len(rows), wire.encode(_answer_batch(target, found, rows, milliseconds, head))
+
+    def _quickly(self, loaded: LoadedModel, body: bytes) -> tuple[Predictions, bool] | None:
+        block = loaded.blocks.read(body)
+        if block is None:
+            return None
+        self._check_rows(block.rows)
+        try:
+            return loaded.package.predict_columns(block.columns), block.return_probabilities
+        except InvalidInput:
+            return None  # the slow way names row and feature
+
+    def _row_by_row(self, loaded: LoadedModel, body: bytes) -> tuple[Predictions, bool]:
         request = wire.read_batch(body)
-        count = len(request.inputs)
+        self._check_rows(len(request.inputs))
+        return loaded.package.predict_rows(request.inputs), request.return_probabilities
+
+    def _check_rows(self, count: int) -> None:
         if count == 0:
-            raise InvalidRequest(
-                "there are no rows", errors=[{"pointer": "/inputs", "detail": "must hold at least one row"}]
-            )
+            detail = "must hold at least one row"
+            raise InvalidRequest("there are no rows", errors=[{"pointer": "/inputs", "detail": detail}])
         if count > self.limits.batch_rows:
             raise BatchTooLarge(count, self.limits.batch_rows)
-        found = package.predict_rows(request.inputs)
-        rows = _rows(found, request.return_probabilities)
-        milliseconds = (time.perf_counter() - begun) * 1e3
-        return count, wire.encode(_answer_batch(target, found, rows, milliseconds, head))
 
 
 def _answer_one(

@@ -41,6 +41,7 @@ def api_key_table(snapshot: RoutingSnapshot) -> Mapping[str, Principal]:
             may_predict=Scope.PREDICT in entry.scopes,
             models=_models(entry.models),
             expires_at=entry.expires_at.timestamp() if entry.expires_at else float("inf"),
+            key_sha256=entry.sha256,
         )
         for entry in snapshot.api_keys
     }
