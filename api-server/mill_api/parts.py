@@ -17,7 +17,6 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from mill_api.access.passwords import Passwords
-from mill_api.access.publisher import Publisher
 from mill_api.access.tokens import TokenSigner
 from mill_api.cache import check_cache, open_cache
 from mill_api.datasets.contents import ProjectDatasets
@@ -53,7 +52,7 @@ class Parts:
     sender: Sender
     tokens: TokenSigner
     passwords: Passwords
-    publisher: Publisher
+    publisher: Publication
     registry: Registry
     datasets: DatasetService
     models: ModelService

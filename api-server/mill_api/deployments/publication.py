@@ -74,7 +74,7 @@ class Publication(NotedChanges):
         while True:
             try:
                 await self.publish()
-                await self._announce_newest()
+                await self.announce_newest()
             except Exception as error:
                 get_logger().error("publication_failed", error=repr(error))
             await asyncio.sleep(every_seconds)
@@ -126,7 +126,7 @@ class Publication(NotedChanges):
         except (RedisError, OSError) as error:
             get_logger().warning("announcement_failed", number=row.number, error=repr(error))
 
-    async def _announce_newest(self) -> None:
+    async def announce_newest(self) -> None:
         """Put the newest snapshot back where a flushed or restarted Redis lost it."""
         async with self.system.reading() as session:
             newest = await _newest(session)

@@ -92,8 +92,9 @@ async def test_a_field_that_is_wrong_is_named_and_no_object_stays(
     client: AsyncClient, ada: Person, project: str, parts: Parts, fields: dict[str, str], pointer: str
 ) -> None:
     before = stored_keys(parts)
-    fields = {"project_id": project, **fields}
-    answer = await upload(client, ada, fields.pop("project_id"), **fields)
+    plain = {"project_id": project, **fields}
+    files = {"file": ("people.csv", CSV)}
+    answer = await client.post("/api/v1/datasets", files=files, data=plain, headers=ada.headers)
     assert answer.status_code == 422
     assert pointer in [error["pointer"] for error in answer.json()["errors"]]
     assert stored_keys(parts) == before

@@ -8,6 +8,7 @@ from mill_api.models import errors
 from mill_api.models.recipes import choose_target, make_recipe
 from mill_api.models.schemas import ModelWish
 from mill_contracts.tables import ColumnKind, ColumnStatistics
+from mill_kit.problems import Invalid
 from pydantic import ValidationError
 
 COLUMNS = [
@@ -77,7 +78,7 @@ def test_what_cannot_work_is_refused_by_name(
     with pytest.raises(problem) as refusal:
         make_recipe(wish(**changes), COLUMNS)
     found = refusal.value
-    assert isinstance(found, errors.Invalid)
+    assert isinstance(found, Invalid)
     assert [error["pointer"] for error in found.errors] == [pointer]
     assert words in found.detail
 
