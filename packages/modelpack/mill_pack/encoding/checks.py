@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from mill_contracts.tables import ColumnKind
@@ -11,6 +12,8 @@ from mill_pack.errors import InvalidInput
 from mill_pack.signature import FeatureSpec
 
 MAX_ERRORS = 100
+MAX_HINTS = 5
+"""Looking for the closest of thousands of names is slow, so a row of nonsense gets only a few hints."""
 
 Errors = list[dict[str, Any]]
 
@@ -48,9 +51,10 @@ def row_errors(row: object, known: Mapping[str, FeatureSpec], pointer: str) -> E
         reason = _reason(values, name, feature)
         if reason:
             errors.append({"pointer": f"{pointer}/{escape(name)}", "detail": reason})
-    for name in values:
-        if name not in known:
-            errors.append({"pointer": f"{pointer}/{escape(str(name))}", "detail": _unknown(str(name), known)})
+    unknown = (str(name) for name in values if name not in known)
+    for count, name in enumerate(islice(unknown, MAX_ERRORS)):
+        hint = _closest(name, known) if count < MAX_HINTS else ""
+        errors.append({"pointer": f"{pointer}/{escape(name)}", "detail": f"is no feature of this model{hint}"})
     return errors
 
 
@@ -76,7 +80,6 @@ def _reason(values: Mapping[object, object], name: str, feature: FeatureSpec) ->
     return None
 
 
-def _unknown(name: str, known: Mapping[str, FeatureSpec]) -> str:
+def _closest(name: str, known: Mapping[str, FeatureSpec]) -> str:
     close = difflib.get_close_matches(name, list(known), n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"is no feature of this model{hint}"
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -28,7 +28,7 @@ class ForestEngine:
             raise InvalidPackage("The forest does not fit the model's width and classes.")
         self._predictor = Predictor(forest)
         self._predict_one = self._predictor.predict_one
-        self.nbytes = 2 * forest.nbytes
+        self.nbytes = 5 * forest.nbytes // 2  # the arrays, and the kernel's own layout of them
 
     def outputs(self, matrix: FloatArray) -> FloatArray:
         return self._predictor.predict(matrix)

@@ -117,6 +117,14 @@ def test_the_list_of_errors_is_bounded(encoder: Encoder, row: dict[str, Any]) ->
     assert len(refused.value.errors) == 100
 
 
+def test_a_row_of_nonsense_is_refused_without_much_ado(encoder: Encoder, row: dict[str, Any]) -> None:
+    nonsense = row | {f"colour {number}": number for number in range(50_000)}
+    with pytest.raises(InvalidInput) as refused:
+        encoder.encode_row(nonsense)
+    assert len(refused.value.errors) == 100
+    assert sum("did you mean" in error["detail"] for error in refused.value.errors) == 5
+
+
 def test_a_table_is_refused_by_column(encoder: Encoder, table: Any) -> None:
     columns = dict(table.columns)
     del columns["colour"]
