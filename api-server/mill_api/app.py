@@ -1,6 +1,7 @@
 """The composition root of the api-server: routes, layers and parts put together. Called by `__main__` and by tests."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
@@ -33,6 +34,7 @@ from mill_api.projects.endpoints import router as projects_router
 from mill_api.settings import Settings
 
 VERSION = version("mill-api")
+_UPLOADS = re.compile(r"/api/v1/(datasets|models/[^/]+/batch-predictions/upload)")
 _TITLES: dict[str, Any] = {
     "title": "Modelmill",
     "description": "Upload tables, train models, deploy them, watch them.",
@@ -92,7 +94,7 @@ def _surround(app: FastAPI, metrics: RequestMetrics) -> None:
         app.add_exception_handler(error, _on_database_away)
     app.add_exception_handler(DBAPIError, _on_unstorable_text)
     app.add_middleware(Unforeseen)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, streamed=_UPLOADS)
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     app.add_middleware(TrailingSlashMiddleware)
     app.add_middleware(RequestIdMiddleware)

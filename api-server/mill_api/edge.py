@@ -1,6 +1,6 @@
 """Pure ASGI layers of the api-server's edge, put around the application by `app.py`."""
 
-from collections.abc import Collection
+import re
 
 from mill_kit.http.problems import problem_response
 from mill_kit.logs import get_logger
@@ -15,17 +15,18 @@ JSON_LIMIT = 2**20
 
 
 class BodyLimit:
-    """Refuses a body larger than `limit` bytes. Multipart uploads are limited where they are streamed, not here."""
+    """Refuses a body larger than `limit` bytes, before anything reads it, on all paths but those that stream uploads.
 
-    def __init__(
-        self, app: ASGIApp, limit: int = JSON_LIMIT, streamed: Collection[bytes] = (b"multipart/form-data",)
-    ) -> None:
+    FastAPI reads a body whole before it asks who is there, so this must not depend on what the client says of it.
+    """
+
+    def __init__(self, app: ASGIApp, streamed: re.Pattern[str], limit: int = JSON_LIMIT) -> None:
         self._app = app
         self._limit = limit
-        self._streamed = tuple(streamed)
+        self._streamed = streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or _header(scope, b"content-type").lower().startswith(self._streamed):
+        if scope["type"] != "http" or (scope["method"] == "POST" and self._streamed.fullmatch(scope["path"])):
             await self._app(scope, receive, send)
         elif (announced := _header(scope, b"content-length")).isdigit() and int(announced) > self._limit:
             await problem_response(self._refusal(), scope["path"])(scope, receive, send)

@@ -11,6 +11,7 @@ from mill_api.settings import Settings
 from mill_api.testing import Person
 
 PROBLEM = "application/problem+json"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 async def test_an_unknown_path_and_method_are_problems(client: AsyncClient) -> None:
@@ -65,7 +66,11 @@ async def test_a_body_is_at_most_a_mebibyte(client: AsyncClient, ada: Person) ->
 
     announced = await client.post("/api/v1/projects", json={"name": "x" * 2**20}, headers=ada.headers)
     streamed = await client.post("/api/v1/projects", content=chunks(), headers=ada.headers)
-    for answer in (announced, streamed):
+    disguised = await client.post(
+        "/api/v1/projects", content=chunks(), headers=ada.headers | {"Content-Type": "multipart/form-data; boundary=x"}
+    )
+    nobody = await client.post("/api/v1/auth/token", content=chunks(), headers=FORM)
+    for answer in (announced, streamed, disguised, nobody):
         assert (answer.status_code, answer.headers["content-type"]) == (413, PROBLEM), answer.text
 
 
