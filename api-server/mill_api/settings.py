@@ -91,11 +91,8 @@ class UploadSettings(_Section):
     max_bytes: int = Field(default=10 * 2**30, ge=1)
 
 
-class Settings(BaseSettings):
-    """All of it. Built once by the entry point; `create_app` and the worker take it as an argument.
-
-    `trusted_proxies` are the addresses or networks (comma separated) whose `X-Forwarded-For` is believed: nginx's, or none.
-    """
+class ProcessSettings(BaseSettings):
+    """What api-server and worker both need. A worker needs nothing more: it holds no signing key."""
 
     model_config = SettingsConfigDict(
         env_prefix="MILL_", env_nested_delimiter="__", frozen=True, extra="ignore", hide_input_in_errors=True
@@ -103,16 +100,10 @@ class Settings(BaseSettings):
 
     environment: Environment = Environment.PRODUCTION
     log_level: str = "INFO"
-    trusted_proxies: str = ""
     database: DatabaseSettings
     broker: RedisSettings
-    cache: RedisSettings
     store: StoreSettings
-    tokens: TokenSettings
-    publish: PublishSettings
-    serving: ServingSettings
     worker: WorkerSettings = WorkerSettings()
-    uploads: UploadSettings = UploadSettings()
 
     @model_validator(mode="after")
     def refuse_weak_secrets(self) -> Self:
@@ -127,18 +118,37 @@ class Settings(BaseSettings):
 
     def _secrets(self) -> dict[str, str]:
         """Each secret by the name of the variable it came in."""
-        urls = {
-            "MILL_DATABASE__URL": self.database.url,
-            "MILL_DATABASE__SYSTEM_URL": self.database.system_url,
-            "MILL_DATABASE__OWNER_URL": self.database.owner_url,
-            "MILL_BROKER__URL": self.broker.url,
-            "MILL_CACHE__URL": self.cache.url,
-        }
+        urls = self._urls()
         secrets = {name: urlsplit(url.get_secret_value()).password or "" for name, url in urls.items() if url}
         if self.store.url.startswith("s3:"):
             key = self.store.secret_key
             secrets["MILL_STORE__SECRET_KEY"] = key.get_secret_value() if key else ""
         return secrets
+
+    def _urls(self) -> dict[str, SecretStr | None]:
+        return {
+            "MILL_DATABASE__URL": self.database.url,
+            "MILL_DATABASE__SYSTEM_URL": self.database.system_url,
+            "MILL_DATABASE__OWNER_URL": self.database.owner_url,
+            "MILL_BROKER__URL": self.broker.url,
+        }
+
+
+class Settings(ProcessSettings):
+    """All of it. Built once by the entry point; `create_app` takes it as an argument.
+
+    `trusted_proxies` are the addresses or networks (comma separated) whose `X-Forwarded-For` is believed: nginx's, or none.
+    """
+
+    trusted_proxies: str = ""
+    cache: RedisSettings
+    tokens: TokenSettings
+    publish: PublishSettings
+    serving: ServingSettings
+    uploads: UploadSettings = UploadSettings()
+
+    def _urls(self) -> dict[str, SecretStr | None]:
+        return {**super()._urls(), "MILL_CACHE__URL": self.cache.url}
 
 
 class MigrationSettings(BaseSettings):

@@ -25,12 +25,12 @@ from mill_api.jobs.leases import Leases
 from mill_api.jobs.sweep import Sweep
 from mill_api.jobs.workers import WorkerRow
 from mill_api.queue import Sender
-from mill_api.settings import Settings
+from mill_api.settings import ProcessSettings
 from mill_api.worker.attempt import Attempts, Patience
 from mill_api.worker.finishing import Finishing
 from mill_api.worker.scratch import Scratch
 
-MakeRegistry = Callable[[Settings, ObjectStore], Registry]
+MakeRegistry = Callable[[ProcessSettings, ObjectStore], Registry]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class House:
             await asyncio.gather(*drains, return_exceptions=True)
 
     async def canary_ran(self) -> None:
-        """Called through the broker: hints reach us, and a slot is free."""
+        """Called through the broker: hints reach us."""
         self.pulse.unanswered_since = None
         await self.row.canary_ran()
 
@@ -117,9 +117,9 @@ class House:
         await self.row.seen(busy=self.pulse.busy, swept=swept, canary_sent=sent)
 
     def _watch(self, sent: bool) -> None:
-        """Canaries that leave and never arrive, with slots free, mean that Celery has gone deaf: start anew."""
+        """Canaries that leave and never arrive mean that Celery has gone deaf: start anew."""
         now = asyncio.get_running_loop().time()
-        if not sent or self.pulse.busy >= self.identity.concurrency:
+        if not sent:
             self.pulse.unanswered_since = None
         elif self.pulse.unanswered_since is None:
             self.pulse.unanswered_since = now
@@ -129,7 +129,9 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(settings: Settings, identity: Identity, make_registry: MakeRegistry) -> AsyncGenerator[House]:
+async def open_house(
+    settings: ProcessSettings, identity: Identity, make_registry: MakeRegistry
+) -> AsyncGenerator[House]:
     """Everything opened and checked; closed again in the opposite order."""
     async with contextlib.AsyncExitStack() as stack:
         sender = Sender.connect(settings.broker.url.get_secret_value())
@@ -153,7 +155,7 @@ async def open_house(settings: Settings, identity: Identity, make_registry: Make
 
 
 def _build(
-    settings: Settings,
+    settings: ProcessSettings,
     identity: Identity,
     databases: Databases,
     registry: Registry,
@@ -189,7 +191,7 @@ def _build(
     )
 
 
-def _connect(settings: Settings, identity: Identity, sender: Sender) -> Databases:
+def _connect(settings: ProcessSettings, identity: Identity, sender: Sender) -> Databases:
     size, name = identity.concurrency + 2, f"mill-worker-{identity.name}"
     app = Database.connect(settings.database.url.get_secret_value(), pool_size=size, application=name, wake=sender.wake)
     system = Database.connect(
@@ -198,6 +200,6 @@ def _connect(settings: Settings, identity: Identity, sender: Sender) -> Database
     return Databases(app, system)
 
 
-def _store(settings: Settings) -> ObjectStore:
+def _store(settings: ProcessSettings) -> ObjectStore:
     keys = (settings.store.access_key, settings.store.secret_key)
     return open_store(settings.store.url, *(key.get_secret_value() if key else None for key in keys))

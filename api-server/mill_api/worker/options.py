@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from mill_contracts.jobs import Queue
 
-from mill_api.settings import Settings
+from mill_api.settings import ProcessSettings
 from mill_api.worker.house import Identity
 
 
-def parse(settings: Settings, arguments: Sequence[str] | None) -> Identity:
+def parse(settings: ProcessSettings, arguments: Sequence[str] | None) -> Identity:
     """Options win over `MILL_WORKER__…`; the name must be stable and one per process of a machine."""
     parser = argparse.ArgumentParser(prog="python -m mill_api worker", description="Claim jobs and run them")
     parser.add_argument("--queues", default=settings.worker.queues, help="comma separated: ml, data, general")

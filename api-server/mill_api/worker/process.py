@@ -9,27 +9,33 @@ ends it by force where something hangs.
 # pyright: reportUnknownArgumentType=false
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Coroutine, Generator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery, signals
+from celery.platforms import SecurityWarning
 from mill_kit.logs import get_logger
 
 from mill_api.queue.apps import CANARY, WAKE, worker_app
-from mill_api.settings import Settings
+from mill_api.settings import ProcessSettings
 from mill_api.worker.house import House, Identity, MakeRegistry, open_house
 
 EXIT_DEAF = 75
 _EXIT_FORCED = 70
 _START_PATIENCE = 60.0
+_SPARE_THREADS = 2
+"""Hints that come while every slot is busy, and canaries, find a thread; how many jobs run at once is the house's rule."""
+_CHATTY = ("celery.worker.strategy", "celery.app.trace")
 
 
-def run(settings: Settings, identity: Identity, make_registry: MakeRegistry) -> int:
+def run(settings: ProcessSettings, identity: Identity, make_registry: MakeRegistry) -> int:
     """Until SIGTERM or SIGINT; returns the exit status. Must be called from the main thread."""
     with _loop_thread() as loop:
         keeper = _Keeper(settings, identity, make_registry)
@@ -45,10 +51,14 @@ def run(settings: Settings, identity: Identity, make_registry: MakeRegistry) -> 
             timer.start()
 
         signals.worker_shutting_down.connect(stop, weak=False)
+        signals.setup_logging.connect(_keep_our_logging, weak=False)
+        for name in _CHATTY:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        warnings.filterwarnings("ignore", category=SecurityWarning)  # about pickle as root: this worker takes JSON only
         worker: Any = app.Worker(
             hostname=identity.node,
             pool_cls="threads",
-            concurrency=identity.concurrency,
+            concurrency=identity.concurrency + _SPARE_THREADS,
             without_mingle=True,
             without_gossip=True,
             quiet=True,
@@ -60,10 +70,14 @@ def run(settings: Settings, identity: Identity, make_registry: MakeRegistry) -> 
         return EXIT_DEAF if house.silent.is_set() else 0
 
 
+def _keep_our_logging(**_signal: Any) -> None:
+    """Somebody listens, so Celery leaves handlers and levels alone."""
+
+
 class _Keeper:
     """Opens the house on the loop and keeps it until it is told to stop."""
 
-    def __init__(self, settings: Settings, identity: Identity, make_registry: MakeRegistry) -> None:
+    def __init__(self, settings: ProcessSettings, identity: Identity, make_registry: MakeRegistry) -> None:
         self._wanted = (settings, identity, make_registry)
         self._house: Future[House] = Future()
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from mill_api.jobs.testing import Ledger, open_ledger
-from mill_api.testing import settings_for
 from mill_local.testing import DatabaseMaker, TestDatabase
 from mill_local.valkey import ValkeyServer
 
@@ -66,9 +65,6 @@ def work_ledger(fast_ledger: tuple[Ledger, TestDatabase]) -> Ledger:
 @pytest.fixture
 def workers(fast_ledger: tuple[Ledger, TestDatabase], valkey_server: ValkeyServer, tmp_path: Path) -> Iterator[Workers]:
     urls = fast_ledger[1]
-    settings_for(
-        tmp_path / "installation", app_url=urls.app_url, system_url=urls.system_url, redis_url=valkey_server.url
-    )
     folder = tmp_path / "installation"
     environment = {
         "PATH": os.environ["PATH"],
@@ -76,11 +72,7 @@ def workers(fast_ledger: tuple[Ledger, TestDatabase], valkey_server: ValkeyServe
         "MILL_DATABASE__URL": urls.app_url,
         "MILL_DATABASE__SYSTEM_URL": urls.system_url,
         "MILL_BROKER__URL": valkey_server.url,
-        "MILL_CACHE__URL": valkey_server.url,
         "MILL_STORE__URL": f"file://{folder / 'objects'}",
-        "MILL_TOKENS__PRIVATE_KEY_FILE": str(folder / "tokens.pem"),
-        "MILL_PUBLISH__PRIVATE_KEY_FILE": str(folder / "publish.pem"),
-        "MILL_SERVING__URL": "http://127.0.0.1:9",
         "MILL_WORKER__SCRATCH_DIR": str(tmp_path / "scratch"),
         **{f"MILL_WORKER__{name.upper()}": value for name, value in FAST.items()},
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mill_api.jobs.handlers import Registry, Schedule
 from mill_api.jobs.testing import WitnessHandler, witness_settings
-from mill_api.settings import Settings
+from mill_api.settings import ProcessSettings
 from mill_api.worker.options import parse
 from mill_api.worker.process import run
 from mill_contracts.jobs import JobKind, Queue
@@ -17,7 +17,7 @@ from mill_kit.store import ObjectStore
 SPEAKER = (sys.executable, str(Path(__file__).with_name("speaker.py")))
 
 
-def registry(_settings: Settings, store: ObjectStore) -> Registry:
+def registry(_settings: ProcessSettings, store: ObjectStore) -> Registry:
     limits = {"timeout": 30.0, "memory_bytes": 300 * 2**20, "command": SPEAKER}
     profile = witness_settings(JobKind.PROFILE, Queue.DATA, **limits)
     train = witness_settings(JobKind.TRAIN, Queue.ML, **limits | {"timeout": 1.5})
@@ -28,6 +28,6 @@ def registry(_settings: Settings, store: ObjectStore) -> Registry:
 
 
 if __name__ == "__main__":
-    settings = Settings()  # pyright: ignore[reportCallIssue] - filled from the environment
+    settings = ProcessSettings()  # pyright: ignore[reportCallIssue] - filled from the environment
     logs.configure("worker", level="INFO")
     sys.exit(run(settings, parse(settings, sys.argv[1:]), registry))
