@@ -55,9 +55,11 @@ INLINE void load_column(const Plan *plan, const double *x, size_t rows, int32_t 
     for (size_t r = 0; r < rows; r++) values[r] = feature[r * stride];
     for (size_t r = rows; r < BLOCK_ROWS; r++) values[r] = 0.0;
     if (plan->single_input)
-        for (int r = 0; r < BLOCK_ROWS; r++) block->single[r] = (float)values[r];
+        for (int r = 0; r < BLOCK_ROWS; r++) values[r] = (float)values[r];
     if (plan->flush_tiny)
         for (int r = 0; r < BLOCK_ROWS; r++) values[r] = fabs(values[r]) <= TINY ? 0.0 : values[r];
+    if (plan->single_input)
+        for (int r = 0; r < BLOCK_ROWS; r++) block->single[r] = (float)values[r];
 }
 
 INLINE void code_column(const Plan *plan, const double *x, size_t rows, int32_t column, Block *block) {
