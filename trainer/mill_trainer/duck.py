@@ -1,4 +1,4 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # DuckDB types its values as Any; they become `object` here, and the rest of the trainer stays strictly typed.
 """The only place that opens DuckDB: in memory, sandboxed, with the limits of the task. Profiling uses it.
 
@@ -6,12 +6,13 @@ The engine may read the files it was given and write into two folders; it cannot
 have its settings changed by a statement.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 from mill_contracts.tasks import Limits
 
 MEMORY_SHARE = 0.6
@@ -44,13 +45,13 @@ class Duck:
         """The single row of an aggregate."""
         return self.rows(sql)[0]
 
-    def batches(self, sql: str, rows_per_batch: int) -> Any:
-        """A `pyarrow.RecordBatchReader` over the result."""
+    def batches(self, sql: str, rows_per_batch: int) -> Iterator[Any]:
+        """The result as `pyarrow.RecordBatch`es; the statement runs while they are taken."""
         try:
-            return self._connection.sql(sql).to_arrow_reader(rows_per_batch)
+            yield from self._connection.sql(sql).to_arrow_reader(rows_per_batch)
         except duckdb.OutOfMemoryException as error:
             raise MemoryError(str(error)) from error
-        except duckdb.Error as error:
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise DuckError(str(error)) from error
 
 

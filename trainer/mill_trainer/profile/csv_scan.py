@@ -25,7 +25,9 @@ NEWLINE, RETURN, QUOTE = 10, 13, 34
 
 @dataclass
 class Structure:
-    """What was counted outside quotes. `plain` stays true while every byte fits an unambiguous CSV."""
+    """What was counted outside quotes (`quoted_ends`: line feeds and returns inside). `plain` stays true while every byte
+    fits an unambiguous CSV.
+    """
 
     records: int = 0
     blank: int = 0
@@ -33,18 +35,18 @@ class Structure:
     newlines: int = 0
     returns: int = 0
     lone_returns: int = 0
+    quoted_ends: int = 0
     longest_record: int = 0
-    quotes: int = 0
     plain: bool = True
 
     def is_certain(self, columns: int) -> bool:
         """Whether DuckDB may read the file as it is; it checks each row for cells missing, the sum finds those too many."""
         one_line_end = self.lone_returns == 0 and self.returns in (0, self.newlines)
-        quoted_windows = self.quotes > 0 and self.returns > 0
+        windows_inside = self.returns > 0 and self.quoted_ends > 0  # DuckDB loses its way in these
         blank = self.blank if columns > 1 else 0
         even = self.delimiters == (self.records - blank) * (columns - 1)
         short = self.longest_record <= LONGEST_PLAIN_RECORD
-        return self.plain and one_line_end and not quoted_windows and even and short
+        return self.plain and one_line_end and not windows_inside and even and short
 
 
 def scan(path: Path, skip: int, header: Header) -> Structure:
@@ -102,6 +104,8 @@ class _Scanner:
     def __init__(self, delimiter: int) -> None:
         self._delimiter = delimiter
         self._found = Structure()
+        self._allowed = np.zeros(256, dtype=np.bool_)
+        self._allowed[[delimiter, NEWLINE, RETURN, QUOTE]] = True
         self._inside = False
         self._open_bytes = 0
 
@@ -115,9 +119,11 @@ class _Scanner:
             return lines
         if self._inside or QUOTE in block:
             outside = self._outside(data)
+            found.quoted_ends += lines + block.count(RETURN)
             ends = ends[outside[ends]]
             found.delimiters += int(np.count_nonzero((data == self._delimiter) & outside))
             returns = np.flatnonzero((data == RETURN) & outside)
+            found.quoted_ends -= len(ends) + len(returns)
         else:
             found.delimiters += block.count(self._delimiter)
             returns = np.flatnonzero(data == RETURN) if RETURN in block else np.empty(0, dtype=np.intp)
@@ -136,23 +142,22 @@ class _Scanner:
         """Which bytes stand outside quotes; notes when a quote stands where an unambiguous file has none."""
         is_quote = data == QUOTE
         places = np.flatnonzero(is_quote)
-        before = np.concatenate(([NEWLINE], data))[places]
-        after = np.concatenate((data, [NEWLINE]))[places + 1]
-        opening = (np.arange(len(places)) + self._inside) % 2 == 0
-        neighbour = np.where(opening, before, after)
-        allowed = np.isin(neighbour, (self._delimiter, NEWLINE, RETURN, QUOTE))
-        self._found.plain = self._found.plain and bool(allowed.all())
-        self._found.quotes += len(places)
-        parity = np.cumsum(is_quote, dtype=np.uint8)
-        outside = (parity & 1) == (1 if self._inside else 0)
+        first = int(self._inside)  # quotes open and close by turns; a block may begin inside a cell
+        opening, closing = places[first::2], places[1 - first :: 2]
+        before = data[opening[opening > 0] - 1]  # at the edges of a block stands a line end
+        after = data[closing[closing < len(data) - 1] + 1]
+        allowed = self._allowed[before].all() and self._allowed[after].all()
+        self._found.plain = self._found.plain and bool(allowed)
+        parity: Bytes = np.bitwise_xor.accumulate(is_quote.view(np.uint8))
+        outside = parity == first
         self._inside = self._inside != (len(places) % 2 == 1)
         return outside
 
     def _count_returns(self, data: Bytes, returns: NDArray[np.intp]) -> None:
         if not len(returns):
             return
-        followed = np.concatenate((data, [0]))[returns + 1] == NEWLINE
-        paired = int(np.count_nonzero(followed))
+        last = int(returns[-1]) == len(data) - 1  # only at the end of the file: a block ends with a line feed
+        paired = int(np.count_nonzero(data[(returns[:-1] if last else returns) + 1] == NEWLINE))
         self._found.returns += paired
         self._found.lone_returns += len(returns) - paired
 

@@ -24,7 +24,7 @@ from mill_trainer.profile.source import Source
 from mill_trainer.reporting import Report
 from mill_trainer.shape import Shape
 
-SAMPLE_ROWS = 20_000
+SAMPLE_ROWS = 2_000
 ROWS_PER_BATCH = 50_000
 DEFAULT_LINE_BYTES = 2**21
 
@@ -111,17 +111,17 @@ def _guess_and_write(plain: _Plain, duck: Duck, target: Path, keep_text: frozens
     seen = look(duck, f"(SELECT * FROM {relation} LIMIT {SAMPLE_ROWS})", plain.columns, known)
     if plain.rows > SAMPLE_ROWS:
         try:
-            _write(plain, relation, seen, duck, target)
+            _write(plain, relation, seen, duck, target, proven=False)
         except DuckError:
             seen = look(duck, relation, plain.columns, seen)
         else:
             return seen
-    _write(plain, relation, seen, duck, target)
+    _write(plain, relation, seen, duck, target, proven=True)
     return seen
 
 
-def _write(plain: _Plain, relation: str, seen: Sequence[Seen], duck: Duck, target: Path) -> None:
-    values = [typed(column, each) for column, each in zip(plain.columns, seen, strict=True)]
+def _write(plain: _Plain, relation: str, seen: Sequence[Seen], duck: Duck, target: Path, *, proven: bool) -> None:
+    values = [typed(column, each, proven=proven) for column, each in zip(plain.columns, seen, strict=True)]
     names = plain.header.names
     if len({title.lower() for title in names}) < len(names):
         aliased = ", ".join(f"{value} AS {column}" for value, column in zip(values, plain.columns, strict=True))

@@ -106,9 +106,11 @@ def _look_at(duck: Duck, relation: str, columns: Sequence[str], rules: Sequence[
     return found
 
 
-def typed(column: str, seen: Seen) -> str:
-    """SQL that gives the column's values in its shape and fails on a value that does not fit."""
+def typed(column: str, seen: Seen, *, proven: bool) -> str:
+    """SQL that gives the column's values in its shape and, unless every value is proven to, fails on one that does not fit."""
     rule = _RULE_OF.get(seen.shape)
+    if rule is not None and proven:
+        return rule.cast(column)
     if rule is not None:
         if not seen.blanks:
             rule = _Rule(rule.shape, rule.pattern.replace(BLANKS, ""), rule.sql)

@@ -95,6 +95,13 @@ def test_one_late_odd_value_makes_the_whole_column_text(upload: Callable[..., Ta
     assert table["x"] == cells
 
 
+def test_an_odd_value_is_found_late_under_names_that_differ_in_case_only(upload: Callable[..., Table]) -> None:
+    _, table = upload("x,X\n" + "1,2\n" * 60_000 + "007,2\n")
+
+    assert table["x"][-2:] == ["1", "007"]
+    assert table["X"][-1] == 2
+
+
 def test_a_column_first_filled_late_gets_its_kind(upload: Callable[..., Table]) -> None:
     report, table = upload("x,y\n" + ",1\n" * 30_000 + "5,1\n")
 
