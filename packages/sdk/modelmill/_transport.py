@@ -104,17 +104,27 @@ class Transport:
     @contextmanager
     def stream(self, url: str, *, read_timeout: float | None = None, **options: Any) -> Generator[httpx.Response]:
         """A GET whose body is read as it comes; refused answers raise as elsewhere."""
-        headers = {**self._identity.header(self.bare_post), **options.pop("headers", {})}
+        extra: dict[str, str] = options.pop("headers", {})
         if read_timeout is not None:
             usual = self._http.timeout
             options["timeout"] = httpx.Timeout(
                 connect=usual.connect, read=read_timeout, write=usual.write, pool=usual.pool
             )
-        with translated(url), self._http.stream("GET", url, headers=headers, **options) as answer:
-            if answer.status_code >= 400:
-                answer.read()
-                _raise_for(answer)
-            yield answer
+        header = self._identity.header(self.bare_post)
+        request = self._http.build_request("GET", url, headers={**header, **extra}, **options)
+        with translated(url):
+            answer = self._http.send(request, stream=True)
+            if answer.status_code == 401 and header and self._identity.refused(self.bare_post, header):
+                answer.close()
+                request.headers.update(self._identity.header(self.bare_post))
+                answer = self._http.send(request, stream=True)
+            try:
+                if answer.status_code >= 400:
+                    answer.read()
+                    _raise_for(answer)
+                yield answer
+            finally:
+                answer.close()
 
 
 @contextmanager

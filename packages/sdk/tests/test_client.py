@@ -275,6 +275,35 @@ def test_keep_alives_alone_do_not_prolong_the_wait(server: Any, mill: Client) ->
         mill.jobs.wait("j", timeout=0.0)
 
 
+def test_a_server_that_restarts_meanwhile_is_waited_for(server: Any, mill: Client) -> None:
+    asked = iter(range(1000))
+
+    def behave(request: Any) -> Any:
+        if next(asked) < 6:
+            return server.reply(hang_up=True)
+        return answer_of(server, job("succeeded")) if request.path.endswith("/j") else answer_of(server, {}, 406)
+
+    server.behave = behave
+    assert mill.jobs.wait("j").state == "succeeded"
+
+
+def test_a_stream_with_a_refused_token_is_opened_again_with_a_fresh_one(server: Any) -> None:
+    fresh = {"access_token": "new", "refresh_token": "r2", "expires_in": 900}
+    ended = b'id: 1\nevent: state\ndata: {"state": "succeeded"}\n\n'
+
+    def behave(request: Any) -> Any:
+        if request.path.endswith("/refresh"):
+            return answer_of(server, fresh)
+        if request.headers.get("authorization") != "Bearer new":
+            return answer_of(server, problem("invalid-token", 401), 401)
+        return answer_of(server, ended if request.path.endswith("/events") else job("succeeded"))
+
+    server.behave = behave
+    with Client(server.url, keeper=MemoryKeeper(Tokens("revoked", "r1", FAR))) as client:
+        assert client.jobs.wait("j").state == "succeeded"
+    assert [request.path.rpartition("/")[2] for request in server.seen] == ["events", "refresh", "events", "j"]
+
+
 def test_a_failed_job_raises_with_its_reason(server: Any, mill: Client) -> None:
     failed = job("failed", problem=problem("target-constant", 422))
     by_path(server, {"/api/v1/jobs/j": failed})

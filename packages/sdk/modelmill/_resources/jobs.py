@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from modelmill._errors import ApiError, ConnectionFailed, JobCancelled, JobFailed, JobStillRunning
+from modelmill._errors import ApiError, ConnectionFailed, JobCancelled, JobFailed, JobStillRunning, Unavailable
 from modelmill._events import parse_events
 from modelmill._pages import walk
 from modelmill._transport import Transport, path
@@ -13,6 +13,7 @@ from modelmill._types import FINAL_STATES, Job, JobEvent, LogLine
 OnEvent = Callable[[JobEvent], None]
 FIRST_POLL, LONGEST_POLL = 0.1, 2.0
 SILENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 STREAM_FAILURES = 3
 
 
@@ -53,7 +54,7 @@ class Jobs:
             yield from parse_events(answer.iter_lines())
 
     def wait(self, job_id: str, *, timeout: float | None = None, on_event: OnEvent | None = None) -> Job:
-        """Wait for the end, by live events, else by asking again and again.
+        """Wait for the end, by live events, else by asking again and again; a server that restarts meanwhile is waited for.
 
         Raises `JobFailed`, `JobCancelled`, or `JobStillRunning` after `timeout` seconds (the job goes on).
         """
@@ -80,24 +81,35 @@ class Jobs:
                         if on_event is not None:
                             on_event(event)
                     if _is_over(deadline) or (event is not None and _ends(event)):
-                        return self.get(job_id)
-            except ConnectionFailed:
+                        return self._patiently(job_id, deadline)
+            except (ConnectionFailed, Unavailable):
                 pass
             except ApiError as error:
                 if error.status in {401, 403, 404} and error.type:
                     raise
                 return None
-            job = self.get(job_id)
+            job = self._patiently(job_id, deadline)
             if job.is_final or _is_over(deadline):
                 return job
             failures += 1
         return None
 
+    def _patiently(self, job_id: str, deadline: float | None) -> Job:
+        """The job, also when the server is away for a while: the work goes on without it, or again when it is back."""
+        patience = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return self.get(job_id)
+            except (ConnectionFailed, Unavailable):
+                if time.monotonic() > patience or _is_over(deadline):
+                    raise
+                time.sleep(LONGEST_POLL / 2)
+
     def _by_polling(self, job_id: str, deadline: float | None, on_event: OnEvent | None) -> Job:
         pause = FIRST_POLL
         seen: Job | None = None
         while True:
-            job = self.get(job_id)
+            job = self._patiently(job_id, deadline)
             if on_event is not None and job != seen:
                 for event in _changes(job):
                     on_event(event)
