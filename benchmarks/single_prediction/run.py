@@ -1,8 +1,9 @@
 """How fast is one prediction over HTTP, against a no-op endpoint on the same server?
 
 `python benchmarks/single_prediction/run.py [--seconds 3] [--rounds 3]` starts ml-service and a no-op ASGI app, drives them in
-turns from a process of its own with 1, 16 and 64 connections, prints p50, p99 and requests/s (medians of the rounds) and the share
-of the no-op's requests/s, and writes `benchmarks/results/single_prediction-<date>.json`. Loopback only.
+turns from a process of its own with 1, 16 and 64 connections, prints p50, p99 and requests/s (medians of the rounds), the share of
+the no-op's requests/s and the server's CPU time per request, which says more than the rest on a machine that has other work, and
+writes `benchmarks/results/single_prediction-<date>.json`. Loopback only.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from mill_local.ports import free_port
 HERE = Path(__file__).parent
 CONNECTIONS = (1, 16, 64)
 BATCH_ROWS = 1000
+FIGURES = ("rps", "p50_ms", "p99_ms", "cpu_us")
 SECRET = "mm_benchmark_" + "0" * 40
 
 
@@ -41,6 +43,7 @@ SECRET = "mm_benchmark_" + "0" * 40
 class Case:
     name: str
     port: int
+    server: int
     request: bytes
 
 
@@ -57,10 +60,12 @@ def main() -> None:
         service, noop = free_port(), free_port()
         command = [sys.executable, "-m", "mill_serving", "serve", "--port", str(service)]
         with (
-            running(command, environment(folder), f"http://127.0.0.1:{service}/health/ready"),
-            running([sys.executable, str(HERE / "noop.py"), str(noop)], os.environ, f"http://127.0.0.1:{noop}/"),
+            running(command, environment(folder), f"http://127.0.0.1:{service}/health/ready") as server,
+            running(
+                [sys.executable, str(HERE / "noop.py"), str(noop)], os.environ, f"http://127.0.0.1:{noop}/"
+            ) as other,
         ):
-            cases = build_cases(service, noop, private, shared)
+            cases = build_cases((service, server), (noop, other), private, shared)
             results = measure(cases, chosen.seconds, chosen.rounds, chosen.connections)
     show(results)
     if not chosen.no_write:
@@ -118,11 +123,12 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running(command: list[str], variables: Mapping[str, str], url: str) -> Generator[None]:
+def running(command: list[str], variables: Mapping[str, str], url: str) -> Generator[int]:
+    """The process id, once `url` answers."""
     process = subprocess.Popen(command, env=dict(variables))
     try:
         _await(url, process)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         try:
@@ -143,24 +149,25 @@ def _await(url: str, process: "subprocess.Popen[bytes]") -> None:
     raise SystemExit(f"{url} does not answer")
 
 
-def build_cases(service: int, noop: int, private: models.Built, shared: models.Built) -> list[Case]:
+def build_cases(
+    service: tuple[int, int], noop: tuple[int, int], private: models.Built, shared: models.Built
+) -> list[Case]:
+    """`service` and `noop` are port and process id."""
     row = {"input_data": private.rows[0], "use_cache": False}
     mixed = {"input_data": shared.rows[0], "use_cache": False}
     rows = [private.rows[number % len(private.rows)] for number in range(BATCH_ROWS)]
     key = {"x-api-key": SECRET}
     return [
-        Case("no-op", noop, request("/", row, noop, key)),
-        Case("xgboost, 30 floats, API key", service, request("/predict/xgboost_30", row, service, key)),
-        Case("random forest, mixed, public", service, request("/predict/forest_mixed", mixed, service, {})),
-        Case(
-            f"xgboost, {BATCH_ROWS} rows", service, request("/predict/xgboost_30/batch", {"inputs": rows}, service, key)
-        ),
+        Case("no-op", *noop, request("/", row, key)),
+        Case("xgboost, 30 floats, API key", *service, request("/predict/xgboost_30", row, key)),
+        Case("random forest, mixed, public", *service, request("/predict/forest_mixed", mixed, {})),
+        Case(f"xgboost, {BATCH_ROWS} rows", *service, request("/predict/xgboost_30/batch", {"inputs": rows}, key)),
     ]
 
 
-def request(path: str, body: object, port: int, headers: Mapping[str, str]) -> bytes:
+def request(path: str, body: object, headers: Mapping[str, str]) -> bytes:
     content = json.dumps(body).encode()
-    lines = [f"POST {path} HTTP/1.1", f"host: 127.0.0.1:{port}", "content-type: application/json"]
+    lines = [f"POST {path} HTTP/1.1", "host: 127.0.0.1", "content-type: application/json"]
     lines += [f"content-length: {len(content)}", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
 
@@ -177,9 +184,7 @@ def measure(cases: list[Case], seconds: float, rounds: int, connections: list[in
                 taken[case.name].append(drive(case, count, seconds))
         base = statistics.median(one["rps"] for one in taken[cases[0].name])
         for case in cases:
-            figures = {
-                key: statistics.median(one[key] for one in taken[case.name]) for key in ("rps", "p50_ms", "p99_ms")
-            }
+            figures = {key: statistics.median(one[key] for one in taken[case.name]) for key in FIGURES}
             errors = sum(one["errors"] for one in taken[case.name])
             found.append(
                 {"case": case.name, "connections": count, **figures, "errors": errors, "of_noop": figures["rps"] / base}
@@ -204,6 +209,7 @@ def drive(case: Case, connections: int, seconds: float) -> dict[str, float]:
         "connections": connections,
         "seconds": seconds,
     }
+    before = cpu_seconds(case.server)
     done = subprocess.run(
         [sys.executable, str(HERE / "client.py")],
         input=json.dumps(spec).encode(),
@@ -211,15 +217,24 @@ def drive(case: Case, connections: int, seconds: float) -> dict[str, float]:
         check=True,
         timeout=seconds + 30,
     )
-    return json.loads(done.stdout)
+    figures = json.loads(done.stdout)
+    return {**figures, "cpu_us": (cpu_seconds(case.server) - before) / figures["requests"] * 1e6}
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def show(results: list[dict[str, Any]]) -> None:
-    print(f"{'case':32} {'conn':>5} {'req/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'of no-op':>9} {'errors':>7}")
+    print(
+        f"{'case':32} {'conn':>5} {'req/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'of no-op':>9} {'CPU µs':>8} {'errors':>7}"
+    )
     for one in results:
         print(
             f"{one['case']:32} {one['connections']:>5} {one['rps']:>9.0f} {one['p50_ms']:>8.3f} {one['p99_ms']:>8.3f} "
-            f"{one['of_noop']:>9.2f} {one['errors']:>7.0f}"
+            f"{one['of_noop']:>9.2f} {one['cpu_us']:>8.1f} {one['errors']:>7.0f}"
         )
 
 

@@ -15,6 +15,7 @@ from mill_serving.statistics import Statistics
 
 _PREDICT = b"/predict/"
 _MOST_PATHS = 10_000
+_LONGEST_KEPT = 300
 
 Parsed = tuple[Literal["one", "batch"], str]
 
@@ -46,9 +47,10 @@ class Front:
         kind, chosen = ("batch", name) if name and last == b"batch" else ("one", raw)
         text = unquote(chosen.decode("latin-1"))
         parsed: Parsed | None = (kind, text) if text else None
-        if len(self._paths) >= _MOST_PATHS:
-            self._paths.clear()
-        self._paths[path] = parsed
+        if len(path) <= _LONGEST_KEPT:
+            if len(self._paths) >= _MOST_PATHS:
+                self._paths.clear()
+            self._paths[path] = parsed
         return parsed
 
     async def _document(self, scope: Scope, path: bytes, receive: Receive, send: Send) -> None:
