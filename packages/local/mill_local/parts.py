@@ -5,6 +5,7 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from threading import Event
 from typing import Protocol
 
 from mill_local.errors import PartFailed
@@ -18,7 +19,7 @@ POLL_SECONDS = 0.1
 
 
 class Part(Protocol):
-    """`start` returns once the process runs; `wait_ready` once it does its work."""
+    """`start` returns once the process runs; `wait_ready` once it does its work, or nobody wants it any more."""
 
     @property
     def name(self) -> str: ...
@@ -27,7 +28,7 @@ class Part(Protocol):
     @property
     def pid(self) -> int | None: ...
     def start(self) -> None: ...
-    def wait_ready(self) -> None: ...
+    def wait_ready(self, give_up: Event) -> None: ...
     def is_running(self) -> bool: ...
     def stop(self) -> None: ...
 
@@ -50,7 +51,7 @@ class ServerPart:
     def start(self) -> None:
         self._server.start()
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, give_up: Event) -> None:
         """Nothing more to wait for."""
 
     def is_running(self) -> bool:
@@ -91,12 +92,13 @@ class ServicePart:
         self.stop()
         self._child = Child.start(self._spec.program)
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, give_up: Event) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while self._spec.health_url is not None and not is_healthy(self._spec.health_url):
             if not self.is_running() or time.monotonic() > deadline:
                 raise self._failure()
-            time.sleep(POLL_SECONDS)
+            if give_up.wait(POLL_SECONDS):
+                return
 
     def is_running(self) -> bool:
         return self._child is not None and self._child.is_running()

@@ -85,11 +85,16 @@ class Plan:
 
     @property
     def api_url(self) -> str:
-        return f"http://{self.options.host}:{self.ports.api}"
+        return f"http://{self._reachable}:{self.ports.api}"
 
     @property
     def serving_url(self) -> str:
-        return f"http://{self.options.host}:{self.ports.serving}"
+        return f"http://{self._reachable}:{self.ports.serving}"
+
+    @property
+    def _reachable(self) -> str:
+        """Listening on every address includes the loopback one, which is where this machine's own clients go."""
+        return LOOPBACK if self.options.host == "0.0.0.0" else self.options.host  # noqa: S104 - compared, not bound
 
     def migration(self) -> Program:
         """The only program that is told the owner's password."""
@@ -131,7 +136,10 @@ class Plan:
         )
 
     def _base_environment(self) -> dict[str, str]:
-        """Little of the caller's environment, and any `MILL_…` setting; what the plan itself sets wins over both."""
+        """Little of the caller's environment, and any `MILL_…` setting; what the plan itself sets wins over both.
+
+        Only `MILL_STORE__URL` is the caller's to choose: an S3 server in place of the folder.
+        """
         own = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith("MILL_")}
         return own | dict(self.options.environment or {}) | {"PYTHONUNBUFFERED": "1", "TZ": "UTC", "NO_PROXY": "*"}
 
@@ -160,9 +168,10 @@ class Plan:
         return environment | ({"MILL_SERVING__SHARED_MODELS_DIR": str(shared)} if shared else {})
 
     def _shared(self) -> dict[str, str]:
+        store = self._base_environment().get("MILL_STORE__URL") or self.home.folder("objects").as_uri()
         return {
             "MILL_ENVIRONMENT": "production",
-            "MILL_STORE__URL": self.home.folder("objects").as_uri(),
+            "MILL_STORE__URL": store,
             "MILL_CACHE__URL": self.servers.cache.url,
         }
 

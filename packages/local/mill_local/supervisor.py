@@ -110,8 +110,8 @@ class Supervisor:
         for part in services:
             self._start(plan, part)
         for part in (serving, *services):
+            part.wait_ready(self._stop_asked)
             if not self._stop_asked.is_set():
-                part.wait_ready()
                 self._say(f"{part.name} is ready")
 
     def _start(self, plan: Plan, part: Part) -> None:
