@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mill_trainer.train import metrics
 from mill_trainer.train.curves import classification_curves, confusion, regression_curves
 from mill_trainer.train.decisions import Classes
+from mill_trainer.train.errors import InvalidParameters
 from mill_trainer.train.estimators import Estimator, Family
 from mill_trainer.train.fitting import predictions, probabilities, refusing
 
@@ -40,11 +41,21 @@ class Evaluator:
             return refusing(self.family, lambda: predictions(estimator, matrix).reshape(-1, 1))
         return refusing(self.family, lambda: probabilities(estimator, matrix))
 
+    def finite_outputs(self, estimator: Estimator, matrix: Floats) -> Floats:
+        """Of real rows. Raises `InvalidParameters` where the model runs away, as a diverged fit does."""
+        outputs = self.outputs(estimator, matrix)
+        if not np.isfinite(outputs).all():
+            raise InvalidParameters(
+                f"{self.family.title} predicts values that are not finite on the hold-out: the fit diverged. "
+                "Lower the learning rate, regularise more, or choose another objective."
+            )
+        return outputs
+
     def metrics(self, estimator: Estimator, matrix: Floats, y: NDArray[Any]) -> dict[str, float]:
-        return self._metrics(y, self.outputs(estimator, matrix))
+        return self._metrics(y, self.finite_outputs(estimator, matrix))
 
     def evaluate(self, estimator: Estimator, matrix: Floats, y: NDArray[Any]) -> Evaluation:
-        outputs = self.outputs(estimator, matrix)
+        outputs = self.finite_outputs(estimator, matrix)
         if self.classes is None:
             return Evaluation(outputs, self._metrics(y, outputs), regression_curves(y, outputs[:, 0]), None)
         table = confusion(y, self.classes.decide(outputs), self.classes.names)
@@ -54,9 +65,10 @@ class Evaluator:
         """Smaller is better: the Brier score, or the mean squared error."""
 
         def of(matrix: Floats) -> float:
-            outputs = self.outputs(estimator, matrix)
+            outputs = self.finite_outputs(estimator, matrix)
             if self.classes is None:
-                return float(np.mean((y - outputs[:, 0]) ** 2))
+                with np.errstate(over="ignore"):
+                    return float(np.mean((y - outputs[:, 0]) ** 2))
             return metrics.brier(y, outputs)
 
         return of

@@ -1,5 +1,6 @@
 """How much each input column matters to the model, as shares of one; the method is named beside the figures."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,7 +37,7 @@ def importance(
     else:
         weights = spread_over_inputs(encoder, _weights(family, estimator, encoder.transform(sample.columns)))
     total = sum(weights.values())
-    shares = {name: weight / total if total > 0 else 0.0 for name, weight in weights.items()}
+    shares = {name: weight / total if 0 < total < math.inf else 0.0 for name, weight in weights.items()}
     ranked = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
     return tuple(FeatureImportance(feature=name, importance=share) for name, share in ranked), METHODS[
         family.importance
@@ -61,5 +62,6 @@ def _permuted(encoder: Encoder, sample: Table, error: Callable[[Floats], float],
     losses: dict[str, float] = {}
     for feature in encoder.signature_features:
         shuffled = {**sample.columns, feature.name: random.permutation(sample.columns[feature.name])}
-        losses[feature.name] = max(error(encoder.transform(shuffled)) - base, 0.0)
+        loss = error(encoder.transform(shuffled)) - base
+        losses[feature.name] = loss if 0 < loss < math.inf else 0.0
     return losses

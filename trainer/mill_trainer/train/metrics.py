@@ -35,6 +35,11 @@ def classification_metrics(y: NDArray[Any], probabilities: Floats, classes: Clas
 
 
 def regression_metrics(y: Floats, predicted: Floats) -> dict[str, float]:
+    with np.errstate(over="ignore"):
+        return _regression_metrics(y, predicted)
+
+
+def _regression_metrics(y: Floats, predicted: Floats) -> dict[str, float]:
     error = y - predicted
     found = {
         "rmse": float(np.sqrt(np.mean(error**2))),

@@ -11,7 +11,7 @@ from mill_pack.signature import NUMERIC_KINDS
 from numpy.typing import NDArray
 
 from mill_trainer.train.estimators import Family
-from mill_trainer.train.table import Rows, Table, is_missing
+from mill_trainer.train.table import Rows, Table
 
 Floats = NDArray[np.float64]
 
@@ -69,7 +69,6 @@ def _allow_missing(encoder: Encoder, table: Table) -> Encoder:
     """A column with gaps anywhere in the table may have them in a prediction, though no training row shows one."""
     document = encoder.document
     features = tuple(
-        spec.model_copy(update={"nullable": spec.nullable or bool(is_missing(table.columns[spec.name]).any())})
-        for spec in document.features
+        spec.model_copy(update={"nullable": spec.nullable or spec.name in table.gaps}) for spec in document.features
     )
     return encoder if features == document.features else Encoder(document.model_copy(update={"features": features}))

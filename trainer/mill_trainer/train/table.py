@@ -6,6 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ class Table:
     columns: Mapping[str, Column]
     kinds: Mapping[str, ColumnKind]
     rows: int
+
+    @cached_property
+    def gaps(self) -> frozenset[str]:
+        """Columns in which a value is missing anywhere."""
+        return frozenset(name for name, column in self.columns.items() if is_missing(column).any())
 
     def take(self, rows: Rows) -> "Table":
         taken = {name: column[rows] for name, column in self.columns.items()}
@@ -71,7 +77,8 @@ def kind_of(arrow_type: Any) -> ColumnKind:
 def is_missing(column: Column) -> NDArray[np.bool_]:
     """True where the column has no value."""
     if column.dtype == object:
-        return np.fromiter((value is None for value in column), dtype=np.bool_, count=len(column))
+        nothing: Column = np.array(None, dtype=object)
+        return np.equal(column, nothing).astype(np.bool_)
     return np.isnan(column)
 
 

@@ -9,7 +9,9 @@ from mill_contracts.recipe import Framework, Recipe, Task
 from mill_contracts.tables import ColumnKind
 from mill_trainer.train.curves import MOST_POINTS, classification_curves, regression_curves
 from mill_trainer.train.decisions import Classes
+from mill_trainer.train.errors import InvalidParameters
 from mill_trainer.train.estimators import construct, family
+from mill_trainer.train.evaluation import Evaluator
 from mill_trainer.train.fitting import Fitting, fit, predictions, probabilities
 from mill_trainer.train.metrics import classification_metrics, regression_metrics
 from mill_trainer.train.splitting import folds, split_holdout
@@ -108,6 +110,16 @@ def test_a_metric_that_is_undefined_is_left_out() -> None:
     assert "roc_auc" not in measured
     assert measured["accuracy"] == 1.0
     assert "r2" not in regression_metrics(np.array([2.0]), np.array([2.5]))
+
+
+def test_a_model_whose_predictions_are_not_finite_is_refused() -> None:
+    chosen = family(Framework.SKLEARN, "ridge")
+    diverged = construct(chosen, Task.REGRESSION, {}, seed=1, threads=1)
+    diverged.fit(np.array([[0.0], [1.0]]), np.array([0.0, 1e300]))
+    evaluator = Evaluator(chosen, None)
+    assert evaluator.finite_outputs(diverged, np.array([[1.0]])).shape == (1, 1)
+    with pytest.raises(InvalidParameters, match="not finite"):
+        evaluator.evaluate(diverged, np.array([[1e9]]), np.array([1.0]))
 
 
 def test_binary_metrics_are_of_the_positive_class_and_the_threshold() -> None:
