@@ -37,9 +37,10 @@ class Evaluator:
 
     def outputs(self, estimator: Estimator, matrix: Floats) -> Floats:
         """(n, K) probabilities or (n, 1) values. Raises `InvalidParameters` where the library refuses to predict."""
-        if self.classes is None:
-            return refusing(self.family, lambda: predictions(estimator, matrix).reshape(-1, 1))
-        return refusing(self.family, lambda: probabilities(estimator, matrix))
+        with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in the outputs, which are looked at
+            if self.classes is None:
+                return refusing(self.family, lambda: predictions(estimator, matrix).reshape(-1, 1))
+            return refusing(self.family, lambda: probabilities(estimator, matrix))
 
     def finite_outputs(self, estimator: Estimator, matrix: Floats) -> Floats:
         """Of real rows. Raises `InvalidParameters` where the model runs away, as a diverged fit does."""
