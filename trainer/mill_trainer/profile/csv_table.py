@@ -19,11 +19,12 @@ from mill_trainer.profile.csv_scan import scan
 from mill_trainer.profile.csv_strict import rewrite
 from mill_trainer.profile.header import Header, read_header
 from mill_trainer.profile.problems import NoRows, UnreadableTable
-from mill_trainer.profile.shapes import Seen, look, typed
+from mill_trainer.profile.shapes import Seen, glance, look, typed
 from mill_trainer.profile.source import Source
 from mill_trainer.reporting import Report
 from mill_trainer.shape import Shape
 
+GLANCE_ROWS = 50
 SAMPLE_ROWS = 2_000
 ROWS_PER_BATCH = 50_000
 DEFAULT_LINE_BYTES = 2**21
@@ -107,8 +108,12 @@ _NOT_EXPLAINED = "The CSV could not be read, though its rows look well formed. W
 
 def _guess_and_write(plain: _Plain, duck: Duck, target: Path, keep_text: frozenset[str]) -> list[Seen]:
     relation = plain.relation()
-    known = [Seen((Shape.TEXT,), blanks=False) if title in keep_text else None for title in plain.header.names]
-    seen = look(duck, f"(SELECT * FROM {relation} LIMIT {SAMPLE_ROWS})", plain.columns, known)
+    duck.run(f"CREATE OR REPLACE TEMP TABLE sample AS SELECT * FROM {relation} LIMIT {SAMPLE_ROWS}")
+    first = glance(duck.rows(f"SELECT * FROM sample LIMIT {GLANCE_ROWS}"))
+    text_only = Seen((Shape.TEXT,), blanks=False)
+    known = [text_only if title in keep_text else each for title, each in zip(plain.header.names, first, strict=True)]
+    seen = look(duck, "sample", plain.columns, known)
+    duck.run("DROP TABLE sample")
     if plain.rows > SAMPLE_ROWS:
         try:
             _write(plain, relation, seen, duck, target, proven=False)

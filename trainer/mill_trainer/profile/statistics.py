@@ -28,6 +28,8 @@ BINS = 20
 TOP_VALUES = 20
 LONGEST_TOP_VALUE = 200
 MOST_COLUMNS_PER_QUERY = 100
+MOST_CELLS_IN_MEMORY = 10_000_000
+MANY_COLUMNS = 100
 NUMERIC = (Shape.INTEGER, Shape.NUMBER)
 
 
@@ -66,6 +68,10 @@ def gather(duck: Duck, canonical: Canonical, path: Path, memory_bytes: int) -> T
     """Read the canonical Parquet a few times and know it."""
     facts = [Facts(column, f"c{index}") for index, column in enumerate(canonical.columns)]
     relation = f"read_parquet({text(str(path))}) AS t({', '.join(each.alias for each in facts)})"
+    if len(facts) > MANY_COLUMNS and canonical.rows * len(facts) <= MOST_CELLS_IN_MEMORY:
+        # many columns mean many queries, and each would open the Parquet
+        duck.run(f"CREATE TEMP TABLE canonical AS SELECT * FROM {relation}")
+        relation = "canonical"
     fit = memory_bytes // 8 // (8 * max(canonical.rows, 1))
     step = max(1, min(fit, MOST_COLUMNS_PER_QUERY))
     for start in range(0, len(facts), step):
