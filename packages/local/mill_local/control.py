@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import IO
@@ -42,11 +43,13 @@ def start_detached(home: Home, options: Sequence[str], say: Callable[[str], None
     with log_file.open() as heard:
         heard.seek(begin)
         try:
-            return _listen(home, process, heard, say)
+            state = _listen(home, process, heard, say)
         except BaseException:
             process.terminate()
             process.wait(STOP_SECONDS)
             raise
+    threading.Thread(target=process.wait, name="reap the stack", daemon=True).start()
+    return state
 
 
 def _listen(home: Home, process: "subprocess.Popen[bytes]", heard: IO[str], say: Callable[[str], None]) -> StackState:

@@ -55,7 +55,7 @@ class PostgresServer:
     ) -> None:
         self.home = home.absolute()
         self.port = port or free_port()
-        self._port_is_ours = port is None
+        self._may_change_port = port is None
         self._durable = durable
         self._settings = dict(settings or {})
         self._programs = programs(version)
@@ -105,6 +105,7 @@ class PostgresServer:
         while True:
             self._child = self._serve(account)
             if self._becomes_ready(deadline):
+                self._may_change_port = False  # others know it now: a restart keeps it
                 return
             tail = self._child.log_tail()
             self._child.kill()
@@ -233,7 +234,7 @@ class PostgresServer:
 
     def _worth_another_try(self, log: str) -> bool:
         """Back-ends of a killed server may hold its memory for a moment; a port we chose ourselves may be taken meanwhile."""
-        if "could not bind" in log and self._port_is_ours:
+        if "could not bind" in log and self._may_change_port:
             self.port = free_port()
             return True
         return "is still in use" in log or "lock file" in log

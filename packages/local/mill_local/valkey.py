@@ -40,7 +40,7 @@ class ValkeyServer:
     ) -> None:
         self.home = home.absolute()
         self.port = port or free_port()
-        self._port_is_ours = port is None
+        self._may_change_port = port is None
         self._settings = settings
         self._log = log or self.home / "valkey.log"
         self._child: Child | None = None
@@ -81,11 +81,12 @@ class ValkeyServer:
         while True:
             self._child = self._serve()
             if self._becomes_ready(deadline):
+                self._may_change_port = False  # others know it now: a restart keeps it
                 return
             tail = self._child.log_tail()
             self._child.kill()
             self._child = None
-            if time.monotonic() > deadline or not (self._port_is_ours and "Address already in use" in tail):
+            if time.monotonic() > deadline or not (self._may_change_port and "Address already in use" in tail):
                 raise PartFailed(f"Valkey did not start; the end of {self._log}:\n{tail}")
             self.port = free_port()
 
