@@ -62,7 +62,7 @@ class JobMetrics(Collector):
         self._figures = _Figures()
         self._fresh = False
 
-    async def run(self, every_seconds: float = 5.0) -> None:
+    async def run(self, every_seconds: float = 10.0) -> None:
         """Refresh for ever; while the database is away the gauges are left out rather than shown stale."""
         while True:
             try:

@@ -12,7 +12,7 @@ from uuid import UUID
 from mill_contracts.ids import WorkspaceId
 from mill_contracts.jobs import JobState
 from mill_kit.logs import get_logger
-from sqlalchemy import ColumnElement, Delete, delete, func, select, text
+from sqlalchemy import ColumnElement, Executable, delete, func, select, text
 from sqlalchemy.orm import aliased
 
 from mill_api.db import UnitOfWork
@@ -20,7 +20,7 @@ from mill_api.jobs import repository, schedules
 from mill_api.jobs.ending import Databases, Endings
 from mill_api.jobs.errors import LeaseExpired
 from mill_api.jobs.leases import count
-from mill_api.jobs.tables import JobRow, job_events
+from mill_api.jobs.tables import JobRow, job_events, schedule_runs, workers
 
 _LOCK = text("SELECT pg_try_advisory_xact_lock(hashtext('mill.sweep'))")
 _BATCH = 200
@@ -50,7 +50,8 @@ class Sweep:
             for name, number in (("lease_expired", expired), ("resent", len(hints))):
                 if number:
                     await count(watch, name, number)
-            await watch.session.execute(self._old_events())
+            for statement in self._old_rows():
+                await watch.session.execute(statement)
         await self._resend(hints)
         return True
 
@@ -108,11 +109,14 @@ class Sweep:
             for queue, job_id in hints:
                 await wake(queue, job_id)
 
-    def _old_events(self) -> Delete[tuple[()]]:
-        """Events of jobs that ended long ago; the jobs themselves stay."""
+    def _old_rows(self) -> Sequence[Executable]:
+        """Events of jobs that ended long ago (the jobs themselves stay), ticks and workers nobody remembers."""
+        old = func.clock_timestamp() - timedelta(days=self.keep_events_days)
         ended = select(JobRow.id).where(JobRow.id == job_events.c.job_id, JobRow.state.in_(_FINAL)).exists()
-        return delete(job_events).where(
-            job_events.c.at < func.clock_timestamp() - timedelta(days=self.keep_events_days), ended
+        return (
+            delete(job_events).where(job_events.c.at < old, ended),
+            delete(schedule_runs).where(schedule_runs.c.due < old),
+            delete(workers).where(workers.c.seen_at < func.clock_timestamp() - timedelta(days=1)),
         )
 
 

@@ -5,8 +5,10 @@ the job, so a second effect of the same job is an error of the database.
 """
 
 # ruff: noqa: ARG002 - the witness keeps to the protocol and needs little of it
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,24 @@ class WitnessHandler:
             raise NothingToRetry("This one is done once only")
 
 
+async def until(
+    condition: Callable[[], Awaitable[bool]],
+    what: str,
+    *,
+    seconds: float = 25,
+    forgive: tuple[type[Exception], ...] = (),
+) -> None:
+    """Wait for `condition`, asking again and again; an error of `forgive` counts as no."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with suppress(*forgive):
+            if await condition():
+                return
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        await asyncio.sleep(0.05)
+
+
 @dataclass
 class Ledger:
     """A ledger to be asked and to be moved by hand. `wakes` collects the hints that were sent after commits."""
@@ -136,6 +156,20 @@ class Ledger:
 
     async def effects(self, job_id: UUID) -> list[str]:
         return [row[0] for row in await self.sql("SELECT effect FROM witness WHERE job_id = :id", id=job_id)]
+
+    async def until_state(self, job_id: UUID, state: JobState) -> None:
+        async def reached() -> bool:
+            return await self.state(job_id) is state
+
+        await until(reached, f"the job is {state.value}")
+
+    async def until_heard(self) -> None:
+        """A worker has executed its canary: it runs, and hints reach it."""
+
+        async def heard() -> bool:
+            return bool(await self.sql("SELECT name FROM workers WHERE canary_ran_at IS NOT NULL"))
+
+        await until(heard, "a worker has shown that it executes")
 
     async def let_lease_expire(self, job_id: UUID) -> None:
         async with self.databases.system.writing() as work:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
-from sqlalchemy import delete, func, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from mill_api.db import Database
@@ -49,3 +50,19 @@ class WorkerRow:
     async def end(self) -> None:
         async with self.database.writing() as work:
             await work.session.execute(delete(workers).where(workers.c.name == self.name))
+
+
+async def is_alive(database: Database, name: str, *, seen_within: float, heard_within: float) -> bool:
+    """Whether the worker showed itself lately (seconds), and whether messages reach it through the broker.
+
+    A worker that has just begun need not have heard anything yet.
+    """
+    now = func.clock_timestamp()
+    heard = func.greatest(workers.c.canary_ran_at, workers.c.started_at)
+    row = select(workers.c.name).where(
+        workers.c.name == name,
+        workers.c.seen_at > now - timedelta(seconds=seen_within),
+        heard > now - timedelta(seconds=heard_within),
+    )
+    async with database.reading() as reading:
+        return await reading.scalar(row) is not None

@@ -1,15 +1,18 @@
 """The ledger's promises on a real PostgreSQL: one claim, one end, legal moves, what a job's end sets free."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
+from mill_api.jobs import service
 from mill_api.jobs.ending import FencingRefused
 from mill_api.jobs.errors import AwaitedJobFailed, JobNotFound, LeaseExpired
 from mill_api.jobs.handlers import Attempt
 from mill_api.jobs.leases import Answer, News
 from mill_api.jobs.service import NewJob, enqueue
+from mill_api.jobs.tables import JobRow
 from mill_api.jobs.testing import Ledger, witness_settings
-from mill_contracts.ids import JobId, WorkspaceId, new_id
+from mill_contracts.ids import JobId, UserId, WorkspaceId, new_id
 from mill_contracts.jobs import LEGAL_MOVES, JobState
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -228,20 +231,61 @@ async def test_the_sweep_sends_again_what_is_still_queued(ledger: Ledger) -> Non
     assert sorted(ledger.wakes) == sorted(jobs)
 
 
+async def test_a_cancel_reaches_the_job_of_a_dead_worker_with_the_next_sweep(ledger: Ledger) -> None:
+    job = await ledger.add()
+    attempt = await claimed(ledger)
+    async with ledger.databases.app.writing(ledger.tenant) as work:
+        await service.cancel(work, ledger.endings, job)
+    assert await ledger.leases().beat(attempt, News()) is Answer.CANCEL
+    await ledger.let_lease_expire(job)
+    await ledger.sweep().run()
+    assert await ledger.state(job) is JobState.CANCELLED
+    assert await ledger.effects(job) == ["undone"]
+
+
+async def test_a_repeated_chain_waits_for_the_repetition(ledger: Ledger) -> None:
+    first = await ledger.add()
+    second = await ledger.add(waits_for=first)
+    await give_up(ledger, await claimed(ledger))
+
+    async def retry(job: JobId) -> JobRow:
+        async with ledger.databases.app.writing(ledger.tenant) as work:
+            return await service.retry(work, ledger.registry, job, UserId(new_id()))
+
+    with pytest.raises(AwaitedJobFailed):
+        await retry(second)
+    again = await retry(first)
+    assert (await retry(second)).waits_for == again.id
+    await succeed(ledger, await claimed(ledger))
+    await succeed(ledger, await claimed(ledger))
+
+
+async def test_what_ended_long_ago_keeps_its_job_and_loses_its_events(ledger: Ledger) -> None:
+    old = await ledger.add()
+    await succeed(ledger, await claimed(ledger))
+    waiting = await ledger.add()
+    sweep = replace(ledger.sweep(), keep_events_days=0)
+    await sweep.run()
+    left = {row[0] for row in await ledger.sql("SELECT DISTINCT job_id FROM job_events")}
+    assert left == {waiting}
+    assert await ledger.state(old) is JobState.SUCCEEDED
+
+
 @pytest.mark.parametrize("old", list(JobState))
-@pytest.mark.parametrize("new", list(JobState))
-async def test_the_database_refuses_illegal_moves(ledger: Ledger, old: JobState, new: JobState) -> None:
-    job = await bring_to(ledger, old)
-    held = "token = gen_random_uuid(), lease_until = clock_timestamp()" if new is JobState.RUNNING else "token = NULL"
-    move = f"UPDATE jobs SET state = '{new}', {held} WHERE id = :id"
-    if new in LEGAL_MOVES[old] or (new is old and not old.is_final):
-        await ledger.sql(move, id=job)
-    elif new is old:
-        with pytest.raises(DBAPIError, match="has ended"):
-            await ledger.sql("UPDATE jobs SET progress = 0.1 WHERE id = :id", id=job)
-    else:
-        with pytest.raises(DBAPIError, match=r"cannot move|has ended"):
+async def test_the_database_refuses_illegal_moves(ledger: Ledger, old: JobState) -> None:
+    for new in JobState:
+        job = await bring_to(ledger, old)
+        held = (
+            "token = gen_random_uuid(), lease_until = clock_timestamp()" if new is JobState.RUNNING else "token = NULL"
+        )
+        move = f"UPDATE jobs SET state = '{new}', {held}, progress = 0.1 WHERE id = :id"
+        if new in LEGAL_MOVES[old] or (new is old and not old.is_final):
             await ledger.sql(move, id=job)
+            assert await ledger.state(job) is new
+        else:
+            with pytest.raises(DBAPIError, match=r"cannot move|has ended"):
+                await ledger.sql(move, id=job)
+            assert await ledger.state(job) is old
 
 
 async def bring_to(ledger: Ledger, state: JobState) -> JobId:

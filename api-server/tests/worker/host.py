@@ -30,4 +30,4 @@ def registry(_settings: ProcessSettings, store: ObjectStore) -> Registry:
 if __name__ == "__main__":
     settings = ProcessSettings()  # pyright: ignore[reportCallIssue] - filled from the environment
     logs.configure("worker", level="INFO")
-    sys.exit(run(settings, parse(settings, sys.argv[1:]), registry))
+    sys.exit(run(settings, parse(settings, sys.argv[1:]).identity, registry))

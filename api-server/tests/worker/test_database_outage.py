@@ -1,15 +1,14 @@
 """A database that is killed and comes back: the child goes on, the worker stays, the result is committed once."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mill_api.db.away import AWAY
 from mill_api.db.schema import migrate
-from mill_api.jobs.testing import Ledger, open_ledger
+from mill_api.jobs.testing import Ledger, open_ledger, until
 from mill_contracts.jobs import JobState
 from mill_local.postgres import SUPERUSER, PostgresServer
 from mill_local.testing import TestDatabase
@@ -32,18 +31,6 @@ async def fast_ledger(own_server: PostgresServer, valkey_url: str) -> AsyncItera
         yield ledger, TestDatabase("modelmill", *roles)
 
 
-async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if await condition():
-                return
-        except AWAY:
-            pass
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        await asyncio.sleep(0.1)
-
-
 @pytest.mark.parametrize("moment", ["while the child works", "while the end is committed"])
 async def test_a_killed_database_costs_time_and_no_work(
     own_server: PostgresServer, work_ledger: Ledger, workers: Any, tmp_path: Path, moment: str
@@ -61,14 +48,14 @@ async def test_a_killed_database_costs_time_and_no_work(
     async def noticed() -> bool:
         return "heartbeat_failed" in workers.log()
 
-    await until(begun, "the child runs")
+    await until(begun, "the child runs", seconds=40, forgive=AWAY)
     await asyncio.to_thread(own_server.kill)
-    await until(noticed, "the worker sees that the database is away")
+    await until(noticed, "the worker sees that the database is away", seconds=40, forgive=AWAY)
     if moment == "while the end is committed":
         go.touch()
     await asyncio.to_thread(own_server.start)
     go.touch()
-    await until(ended, "the job has succeeded")
+    await until(ended, "the job has succeeded", seconds=40, forgive=AWAY)
     assert worker.poll() is None
     assert await work_ledger.effects(job) == ["applied"]
     assert (await work_ledger.path(job)).count("succeeded") == 1

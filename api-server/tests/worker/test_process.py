@@ -1,37 +1,20 @@
-"""Real worker processes on real PostgreSQL and Valkey: what is killed, frozen, emptied or cut off loses and doubles nothing."""
+"""Real worker processes on real PostgreSQL and Valkey: what is killed, frozen or stopped loses and doubles nothing."""
 
 import asyncio
 import itertools
 import os
 import signal
-import socket
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mill_api.jobs import service
-from mill_api.jobs.testing import Ledger
-from mill_contracts.ids import JobId
+from mill_api.jobs.testing import Ledger, until
+from mill_api.jobs.workers import is_alive as is_seen_alive
 from mill_contracts.jobs import JobKind, JobState, Queue
-from mill_local.valkey import ValkeyServer
 
 DONE: dict[str, Any] = {"say": {"kind": "succeeded", "files": []}}
-
-
-async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = 25) -> None:
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        await asyncio.sleep(0.05)
-
-
-async def until_state(ledger: Ledger, job: JobId, state: JobState, seconds: float = 25) -> None:
-    async def reached() -> bool:
-        return await ledger.state(job) is state
-
-    await until(reached, f"job is {state.value}", seconds)
 
 
 async def until_written(path: Path, lines: int = 1) -> list[int]:
@@ -45,13 +28,6 @@ async def until_written(path: Path, lines: int = 1) -> list[int]:
 def numbers_in(path: Path) -> list[int]:
     text = path.read_text() if path.exists() else ""
     return [int(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-
-
-def tell_broker(server: ValkeyServer, command: str) -> str:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as line:
-        line.sendall(f"AUTH {server.password}\r\n{command}\r\nQUIT\r\n".encode())
-        with line.makefile() as answers:
-            return answers.read().split("\n")[1].strip()
 
 
 def is_alive(pid: int) -> bool:
@@ -70,7 +46,7 @@ async def test_a_hint_starts_the_job_and_its_result_log_and_events_are_kept(
     work_ledger: Ledger, workers: Any, tmp_path: Path
 ) -> None:
     workers.start()
-    await until_seen(work_ledger)
+    await work_ledger.until_heard()
     steps = [
         {"say": {"kind": "stage", "stage": "fitting"}},
         {"say": {"kind": "progress", "fraction": 0.25}},
@@ -80,7 +56,7 @@ async def test_a_hint_starts_the_job_and_its_result_log_and_events_are_kept(
         {"say": {"kind": "succeeded", "files": ["thing.txt"]}},
     ]
     job = await work_ledger.add(steps=steps)
-    await until_state(work_ledger, job, JobState.SUCCEEDED)
+    await work_ledger.until_state(job, JobState.SUCCEEDED)
     row = await work_ledger.job(job)
     assert row.result is not None
     objects = tmp_path / "installation" / "objects"
@@ -89,13 +65,6 @@ async def test_a_hint_starts_the_job_and_its_result_log_and_events_are_kept(
     assert row.log_key == f"jobs/{job}/{row.token}/log.txt"
     assert any(path.is_file() for path in objects.rglob("log.txt"))
     assert list((tmp_path / "scratch" / "one").iterdir()) == []
-
-
-async def until_seen(ledger: Ledger, count: int = 1) -> None:
-    async def seen() -> bool:
-        return len(await ledger.sql("SELECT name FROM workers WHERE canary_ran_at IS NOT NULL")) >= count
-
-    await until(seen, f"{count} workers have shown that they execute")
 
 
 async def test_kill_9_of_the_worker_leaves_no_child_and_another_finishes_the_job_once(
@@ -111,11 +80,11 @@ async def test_kill_9_of_the_worker_leaves_no_child_and_another_finishes_the_job
     async def gone() -> bool:
         return not is_alive(child)
 
-    await until(gone, "the child of the killed worker is gone", 5)
+    await until(gone, "the child of the killed worker is gone", seconds=5)
     workers.start("two")
     await until_written(started, 2)
     go.touch()
-    await until_state(work_ledger, job, JobState.SUCCEEDED)
+    await work_ledger.until_state(job, JobState.SUCCEEDED)
     assert await work_ledger.effects(job) == ["applied"]
     assert await work_ledger.path(job) == ["queued", "running", "queued", "running", "succeeded"]
 
@@ -136,7 +105,7 @@ async def test_sigterm_returns_the_job_uncharged_and_the_worker_leaves_within_se
     assert (row.state, row.attempt) == (JobState.QUEUED, 0)
     go.touch()
     workers.start("two")
-    await until_state(work_ledger, job, JobState.SUCCEEDED)
+    await work_ledger.until_state(job, JobState.SUCCEEDED)
 
 
 async def test_a_frozen_worker_that_wakes_up_after_its_lease_changes_nothing(
@@ -150,7 +119,7 @@ async def test_a_frozen_worker_that_wakes_up_after_its_lease_changes_nothing(
     workers.start("two")
     await until_written(started, 2)
     go.touch()
-    await until_state(work_ledger, job, JobState.SUCCEEDED)
+    await work_ledger.until_state(job, JobState.SUCCEEDED)
     token = (await work_ledger.job(job)).token
     frozen.send_signal(signal.SIGCONT)
 
@@ -162,22 +131,12 @@ async def test_a_frozen_worker_that_wakes_up_after_its_lease_changes_nothing(
     assert (await work_ledger.path(job)).count("succeeded") == 1
 
 
-async def test_an_emptied_broker_loses_no_job(work_ledger: Ledger, workers: Any, valkey_server: ValkeyServer) -> None:
-    jobs = [await work_ledger.add(steps=[DONE]) for _ in range(12)]
-    assert await asyncio.to_thread(tell_broker, valkey_server, "LLEN data") == ":12"
-    assert await asyncio.to_thread(tell_broker, valkey_server, "FLUSHALL") == "+OK"
-    workers.start(concurrency=2)
-    for job in jobs:
-        await until_state(work_ledger, job, JobState.SUCCEEDED)
-    assert len(await work_ledger.sql("SELECT job_id FROM witness")) == len(jobs)
-
-
 async def test_a_crash_is_repeated_and_then_named_while_other_jobs_go_on(work_ledger: Ledger, workers: Any) -> None:
     workers.start()
     poison = await work_ledger.add(max_attempts=2, steps=[{"print": "last words"}, {"signal": int(signal.SIGSEGV)}])
     healthy = await work_ledger.add(steps=[DONE])
-    await until_state(work_ledger, poison, JobState.FAILED)
-    await until_state(work_ledger, healthy, JobState.SUCCEEDED)
+    await work_ledger.until_state(poison, JobState.FAILED)
+    await work_ledger.until_state(healthy, JobState.SUCCEEDED)
     row = await work_ledger.job(poison)
     assert row.attempt == 2
     assert row.problem is not None
@@ -189,7 +148,7 @@ async def test_a_refusal_fails_at_once_with_the_childs_own_problem(work_ledger: 
     workers.start()
     problem = {"type": "urn:modelmill:problem:x", "title": "X", "status": 422, "detail": "line 3 <NUL> is ragged"}
     job = await work_ledger.add(steps=[{"say": {"kind": "refused", "problem": problem}}])
-    await until_state(work_ledger, job, JobState.FAILED)
+    await work_ledger.until_state(job, JobState.FAILED)
     row = await work_ledger.job(job)
     assert row.attempt == 1
     assert row.problem == problem | {"detail": "line 3 \ufffd is ragged"}
@@ -200,7 +159,7 @@ async def test_too_much_memory_fails_and_too_much_time_is_not_tried_twice(work_l
     greedy = await work_ledger.add(max_attempts=1, steps=[{"hold": 400 * 2**20}])
     slow = await work_ledger.add(kind=(JobKind.TRAIN, Queue.ML), steps=[{"wait_for": "/nowhere"}])
     for job, slug in ((greedy, "job-memory-exceeded"), (slow, "job-time-exceeded")):
-        await until_state(work_ledger, job, JobState.FAILED)
+        await work_ledger.until_state(job, JobState.FAILED)
         row = await work_ledger.job(job)
         assert row.problem is not None
         assert row.problem["type"] == f"urn:modelmill:problem:{slug}"
@@ -212,7 +171,7 @@ async def test_a_domain_that_cannot_write_its_result_costs_attempts_not_the_work
 ) -> None:
     workers.start()
     job = await work_ledger.add(max_attempts=2, steps=[DONE], apply_fails="on purpose")
-    await until_state(work_ledger, job, JobState.FAILED)
+    await work_ledger.until_state(job, JobState.FAILED)
     row = await work_ledger.job(job)
     assert row.attempt == 2
     assert row.problem is not None
@@ -227,7 +186,7 @@ async def test_cancelling_a_running_job_ends_its_child(work_ledger: Ledger, work
     (child,) = await until_written(started)
     async with work_ledger.databases.app.writing(work_ledger.tenant) as work:
         await service.cancel(work, work_ledger.endings, job)
-    await until_state(work_ledger, job, JobState.CANCELLED)
+    await work_ledger.until_state(job, JobState.CANCELLED)
     assert not is_alive(child)
     assert await work_ledger.effects(job) == ["undone"]
 
@@ -254,19 +213,27 @@ async def test_a_schedule_makes_one_job_of_each_tick_with_two_reconcilers(work_l
     await until(all_done, "their jobs ran")
 
 
-async def test_the_worker_survives_a_broker_that_is_killed(work_ledger: Ledger, workers: Any, tmp_path: Path) -> None:
-    with ValkeyServer.temporary() as broker:
-        workers.environment["MILL_BROKER__URL"] = broker.url
-        workers.start()
-        await until_seen(work_ledger)
-    job = await work_ledger.add(steps=[DONE])
-    await until_state(work_ledger, job, JobState.SUCCEEDED)
-
-
 @pytest.mark.parametrize("kind", ["sigint", "sigterm"])
 async def test_an_idle_worker_leaves_at_once(work_ledger: Ledger, workers: Any, kind: str) -> None:
     worker = workers.start()
-    await until_seen(work_ledger)
+    await work_ledger.until_heard()
     os.kill(worker.pid, signal.SIGINT if kind == "sigint" else signal.SIGTERM)
     assert await asyncio.to_thread(worker.wait, 10) == 0, workers.log()
     assert await work_ledger.sql("SELECT name FROM workers") == []
+
+
+async def test_a_health_check_tells_a_living_worker_from_a_frozen_one(work_ledger: Ledger, workers: Any) -> None:
+    worker = workers.start()
+    await work_ledger.until_heard()
+    system = work_ledger.databases.system
+
+    async def alive() -> bool:
+        return await is_seen_alive(system, "one", seen_within=1.5, heard_within=5)
+
+    async def frozen() -> bool:
+        return not await alive()
+
+    assert await alive()
+    assert not await is_seen_alive(system, "nobody", seen_within=1.5, heard_within=5)
+    worker.send_signal(signal.SIGSTOP)
+    await until(frozen, "the frozen worker is found out")
