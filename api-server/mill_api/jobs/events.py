@@ -37,7 +37,7 @@ class EventStream:
         begun = said = clock()
         yield b"retry: 1000\n\n"
         while clock() - begun < self.longest:
-            events, ended = await self._later(job_id, after)
+            events, ended = await asyncio.shield(self._later(job_id, after))  # a client that leaves tears no connection
             for event in events:
                 after = event.seq
                 yield _render(event)

@@ -17,6 +17,7 @@ from uuid import UUID
 from mill_contracts.base import Contract
 from mill_contracts.ids import JobId, WorkspaceId, new_id
 from mill_contracts.jobs import JobKind, JobState, Queue
+from mill_kit.problems import Unavailable
 from mill_kit.store import ObjectStore
 from mill_kit.testing import MemoryStore
 from sqlalchemy import text
@@ -66,6 +67,8 @@ class WitnessHandler:
         return Plan("speak", task)
 
     def store(self, attempt: Attempt, outputs: Outputs) -> JsonObject:
+        if "store_needs" in attempt.spec and not Path(attempt.spec["store_needs"]).exists():
+            raise Unavailable("not yet")
         keys: list[str] = []
         for name in outputs.said.files if outputs.said else ():
             keys.append(f"witness/{attempt.id}/{attempt.token}/{name}")
@@ -75,6 +78,8 @@ class WitnessHandler:
     async def apply(self, work: UnitOfWork, attempt: Attempt, result: JsonObject) -> None:
         if "apply_fails" in attempt.spec:
             raise RuntimeError(attempt.spec["apply_fails"])
+        if "apply_needs" in attempt.spec and not await asyncio.to_thread(Path(attempt.spec["apply_needs"]).exists):
+            raise Unavailable("not yet")
         await work.session.execute(_ADD, {"job": attempt.id, "token": attempt.token, "effect": "applied"})
 
     async def undo(self, work: UnitOfWork, job: JobRow) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from mill_contracts.wire import Succeeded
 from mill_kit.logs import get_logger
-from mill_kit.problems import Problem
-from mill_kit.store import ObjectStore
+from mill_kit.problems import Problem, Unavailable
+from mill_kit.store import ObjectExists, ObjectStore
 from structlog.contextvars import bound_contextvars
 
 from mill_api.db.away import AWAY
@@ -23,6 +23,7 @@ from mill_api.jobs.ending import Databases, tenant_of
 from mill_api.jobs.errors import AttemptFailed
 from mill_api.jobs.handlers import Attempt, Folders, JobHandler, Outputs, Plan, Registry
 from mill_api.jobs.leases import Answer, Leases, News
+from mill_api.jobs.tables import JsonObject
 from mill_api.worker.child.process import Command, Ears, Ending, run_child
 from mill_api.worker.finishing import Finishing
 from mill_api.worker.journal import Journal
@@ -37,10 +38,11 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds: between heartbeats, and for a child that was asked to end."""
+    """Seconds: between heartbeats, for a child that was asked to end, for a store that is away."""
 
     heartbeat: float
     grace: float = 2.0
+    store: float = 3600.0
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class Attempts:
                 if not isinstance(verdict, Succeeded):
                     return verdict
                 said = verdict
-            return Done(await asyncio.to_thread(handler.store, attempt, Outputs(folders, said)))
+            return Done(await self._store(handler, attempt, Outputs(folders, said)))
         except Problem as problem:
             return of_problem(problem)
         except Exception as error:
@@ -164,6 +166,20 @@ class Attempts:
             grace=self.patience.grace,
         )
         return await run_child(command, Ears(journal.hear, journal.output))
+
+    async def _store(self, handler: JobHandler, attempt: Attempt, outputs: Outputs) -> JsonObject:
+        """Hours of work may wait here for a store that is away; what was half uploaded costs the attempt, not the job."""
+        deadline = asyncio.get_running_loop().time() + self.patience.store
+        while True:
+            try:
+                return await asyncio.to_thread(handler.store, attempt, outputs)
+            except Unavailable as problem:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                get_logger().warning("store_away", error=problem.detail)
+            except ObjectExists as problem:
+                raise AttemptFailed(problem.detail) from problem
+            await asyncio.sleep(2.0)
 
     async def _upload_log(self, attempt: Attempt, journal: Journal, folders: Folders) -> str | None:
         """The whole log as an object; None when the store does not take it, which is no reason to lose the work."""

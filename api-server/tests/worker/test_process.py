@@ -179,6 +179,25 @@ async def test_a_domain_that_cannot_write_its_result_costs_attempts_not_the_work
     assert await work_ledger.effects(job) == ["undone"]
 
 
+@pytest.mark.parametrize(("part", "sign"), [("store_needs", "store_away"), ("apply_needs", "commit_waits")])
+async def test_a_part_that_is_away_when_the_work_is_done_costs_no_attempt(
+    work_ledger: Ledger, workers: Any, tmp_path: Path, part: str, sign: str
+) -> None:
+    done, back = tmp_path / "done", tmp_path / "back"
+    workers.start()
+    spec: dict[str, Any] = {"steps": [{"touch": str(done)}, DONE], part: str(back)}
+    job = await work_ledger.add(max_attempts=1, **spec)
+
+    async def waits() -> bool:
+        return sign in workers.log()
+
+    await until(waits, "the worker waits for what is away")
+    back.touch()
+    await work_ledger.until_state(job, JobState.SUCCEEDED)
+    assert (await work_ledger.job(job)).attempt == 1
+    assert len(await until_written(done)) == 1
+
+
 async def test_cancelling_a_running_job_ends_its_child(work_ledger: Ledger, workers: Any, tmp_path: Path) -> None:
     started = tmp_path / "started"
     workers.start()
