@@ -26,7 +26,7 @@ $(UV):
 
 .venv/.synced: uv.lock pyproject.toml $(wildcard */pyproject.toml packages/*/pyproject.toml packages/forest/mill_forest/native/*) | $(UV)
 	@echo "Installing Modelmill into .venv (about a minute the first time) …"
-	$(UV) sync --frozen --all-packages --python $(PYTHON)
+	$(UV) sync --frozen --all-packages --python $(PYTHON) $$([ -t 2 ] || echo --quiet)
 	touch $@
 
 .PHONY: setup

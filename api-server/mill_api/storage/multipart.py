@@ -4,11 +4,15 @@ Called by `storage.uploads`. Nothing is spooled; what a hostile body may make us
 """
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import MultipartCallbacks, MultipartParser, parse_options_header
+from python_multipart.multipart import MultipartParser, parse_options_header
 
 from mill_api.storage.errors import MalformedUpload, NotMultipart
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 _LONGEST_FIELD = 64 * 2**10
 _MOST_PARTS = 64
@@ -68,7 +72,7 @@ class MultipartReader:
                 errors=[{"pointer": f"/{self._file_field}", "detail": "a file part is required"}],
             )
 
-    def _callbacks(self) -> MultipartCallbacks:
+    def _callbacks(self) -> "MultipartCallbacks":
         return {
             "on_part_begin": self._on_part_begin,
             "on_header_field": self._on_header_field,
