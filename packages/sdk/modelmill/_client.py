@@ -103,7 +103,15 @@ def _identity(api_key: str | None, username: str | None, password: str | None, k
 
 
 def _http(url: str, timeout: float | httpx.Timeout, transport: httpx.BaseTransport | None) -> httpx.Client:
+    """No proxy of the environment stands between a client and a server on the same machine."""
     try:
-        return httpx.Client(base_url=url, timeout=timeout, transport=transport, headers={"Accept": "application/json"})
+        nearby = httpx.URL(url).host in {"127.0.0.1", "localhost", "::1"}
+        return httpx.Client(
+            base_url=url,
+            timeout=timeout,
+            transport=transport,
+            trust_env=not nearby,
+            headers={"Accept": "application/json"},
+        )
     except httpx.InvalidURL as error:
         raise ValueError(f"not a URL: {url!r}") from error

@@ -334,6 +334,16 @@ def test_a_download_that_breaks_off_leaves_no_file(server: Any, mill: Client, tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_proxy_of_the_environment_is_not_asked_for_a_server_on_this_machine(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    server.answers(answer(server, body=USER))
+    with Client(server.url, api_key="k", retries=QUICK) as client:
+        assert client.auth.me().username == "ada"
+
+
 def test_two_kinds_of_credentials_are_refused() -> None:
     with pytest.raises(ValueError, match="not both"):
         Client(api_key="k", username="u", password="p")
