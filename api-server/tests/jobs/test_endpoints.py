@@ -61,12 +61,16 @@ class Bench:
             return await endings.give_up(work, attempt, {"type": "x", "title": "x", "status": 422, "detail": how}, None)
 
 
-@pytest.fixture(scope="session")
-async def witness_table(databases: TestDatabase) -> None:
+@pytest.fixture(scope="module")
+async def witness_table(databases: TestDatabase) -> AsyncIterator[None]:
+    """The database is shared, so the table goes again."""
     owner = Database.connect(databases.owner_url)
     async with owner.writing() as work:
         for statement in WITNESS_SQL:
             await work.session.execute(text(statement))
+    yield
+    async with owner.writing() as work:
+        await work.session.execute(text("DROP TABLE witness"))
     await owner.close()
 
 
