@@ -1,6 +1,6 @@
 """`modelmill jobs list | show | cancel | retry | logs | follow`."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -80,7 +80,8 @@ def follow(job_id: str, as_json: JsonOption = False) -> None:
         if as_json:
             print_json({"kind": event.kind, **event.data})
         else:
-            typer.echo(f"{event.kind:<10}{'  '.join(text(value) for value in event.data.values())}")
+            for line in lines_of(event):
+                typer.echo(f"{event.kind:<10}{line}")
 
     with friendly(as_json), signed_in() as client:
         try:
@@ -88,3 +89,11 @@ def follow(job_id: str, as_json: JsonOption = False) -> None:
         except JobFailed as failure:
             typer.echo(str(failure), err=True)
             raise typer.Exit(1) from None
+
+
+def lines_of(event: JobEvent) -> list[str]:
+    """A log event holds several lines; any other is one line of its values, without the time."""
+    lines: object = event.data.get("lines")
+    if isinstance(lines, list):
+        return [str(line["message"]) for line in cast("list[dict[str, object]]", lines)]
+    return ["  ".join(text(value) for name, value in event.data.items() if name != "at")]

@@ -55,6 +55,7 @@ def train(
     algorithm: Annotated[str | None, typer.Option(help="The framework's default when left out.")] = None,
     model_type: Annotated[str, typer.Option("--type", help="classification or regression.")] = "classification",
     target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")] = None,
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", "-P", help="name=value, the library's own names.")
     ] = None,
@@ -74,6 +75,7 @@ def train(
             target=target,
             parameters=parse_parameters(parameter or ()),
             seed=seed,
+            exclude=exclude,
         )
         if wait:
             with job_progress(as_json) as bars:
