@@ -31,6 +31,7 @@ SELECT format('CREATE DATABASE %I OWNER mill_owner TEMPLATE %I', :'database', :'
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'database')
 \gexec
 
+ALTER DATABASE :"database" OWNER TO mill_owner;
 REVOKE ALL ON DATABASE postgres FROM PUBLIC;
 REVOKE ALL ON DATABASE template1 FROM PUBLIC;
 REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
