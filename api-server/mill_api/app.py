@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from mill_kit.http.health import Health
+from mill_kit.http.health import Health, HealthCollector
 from mill_kit.http.metrics import MetricsMiddleware, RequestMetrics
 from mill_kit.http.problems import install, problem_response
 from mill_kit.http.request_id import RequestIdMiddleware
@@ -56,6 +56,7 @@ def openapi_document() -> dict[str, Any]:
 def create_app(settings: Settings) -> FastAPI:
     health = Health("api-server", VERSION)
     metrics = RequestMetrics(CollectorRegistry())
+    metrics.registry.register(HealthCollector(health))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:

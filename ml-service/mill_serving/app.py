@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from mill_kit import signing
-from mill_kit.http.health import Check, Health
+from mill_kit.http.health import Check, Health, HealthCollector
 from mill_kit.logs import get_logger
 from mill_kit.store import ObjectStore
 from mill_kit.store.open import open_store
@@ -91,7 +91,7 @@ def create_app(settings: Settings) -> Parts:
     )
     documents.state.engine = engine
     documents.router.lifespan_context = _lifespan(parts)
-    documents.router.routes += [*health.routes(), metrics_route(EngineCollector(engine))]
+    documents.router.routes += [*health.routes(), metrics_route(EngineCollector(engine), HealthCollector(health))]
     return parts
 
 

@@ -8,9 +8,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 
-def metrics_route(collector: Collector) -> Route:
+def metrics_route(*collectors: Collector) -> Route:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(collector)
+    for collector in collectors:
+        registry.register(collector)
 
     async def expose(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))

@@ -2,9 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -15,7 +18,10 @@ _CHECK_SECONDS = 3.0
 
 @dataclass
 class Health:
-    """`required` checks decide readiness, `optional` ones are only shown. `draining` makes the service unready at once."""
+    """`required` checks decide readiness, `optional` ones are only shown. `draining` makes the service unready at once.
+
+    `last` is what each part said when last asked.
+    """
 
     service: str
     version: str
@@ -23,6 +29,7 @@ class Health:
     optional: Mapping[str, Check] = field(default_factory=dict[str, Check])
     started: bool = False
     draining: bool = False
+    last: dict[str, bool] = field(default_factory=dict[str, bool])
     _since: float = field(default_factory=time.monotonic)
 
     def routes(self) -> list[Route]:
@@ -37,7 +44,12 @@ class Health:
     async def is_ready(self) -> bool:
         if self.draining or not self.started:
             return False
-        return all(state == "ok" for state in (await _run(self.required)).values())
+        return all(state == "ok" for state in (await self._ask(self.required)).values())
+
+    async def _ask(self, checks: Mapping[str, Check]) -> dict[str, str]:
+        states = await _run(checks)
+        self.last |= {name: state == "ok" for name, state in states.items()}
+        return states
 
     async def _summary(self, _request: Request) -> Response:
         ready = await self.is_ready()
@@ -45,7 +57,7 @@ class Health:
         return JSONResponse(body, 200 if ready else 503)
 
     async def _detailed(self, _request: Request) -> Response:
-        required, optional = await asyncio.gather(_run(self.required), _run(self.optional))
+        required, optional = await asyncio.gather(self._ask(self.required), self._ask(self.optional))
         healthy = self.started and not self.draining and all(state == "ok" for state in required.values())
         degraded = any(state != "ok" for state in optional.values())
         status = ("degraded" if degraded else "healthy") if healthy else "unhealthy"
@@ -67,6 +79,19 @@ class Health:
 
     async def _startup(self, _request: Request) -> Response:
         return JSONResponse({"started": self.started}, 200 if self.started else 503)
+
+
+@dataclass(frozen=True, eq=False)
+class HealthCollector(Collector):
+    """`health_check_ok` by part, as of the last time somebody asked a health route: a scrape waits for nobody."""
+
+    health: Health
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily("health_check_ok", "Whether the part answered when last asked", labels=["check"])
+        for name, answered in self.health.last.items():
+            family.add_metric([name], float(answered))
+        yield family
 
 
 async def _run(checks: Mapping[str, Check]) -> dict[str, str]:
