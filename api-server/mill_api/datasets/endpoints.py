@@ -1,14 +1,10 @@
 """Datasets over HTTP: upload, look, download, delete."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
-from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
-from mill_kit.store import ObjectInfo, ObjectStore
-from starlette.concurrency import iterate_in_threadpool
 
 from mill_api.access.dependencies import Paging, ProjectEditor, Reading, Work
 from mill_api.datasets import repository, service
@@ -25,6 +21,7 @@ from mill_api.datasets.schemas import (
 from mill_api.datasets.service import DatasetService
 from mill_api.datasets.tables import DatasetStatus
 from mill_api.db.pages import Page
+from mill_api.storage.downloads import download as stream
 
 router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"])
 
@@ -162,18 +159,5 @@ async def download(
 ) -> StreamingResponse:
     """The file itself, streamed."""
     row = await repository.version(session, dataset_id, version)
-    stored = datasets.download(row, form)
     name = row.file_name if form == "raw" else f"{row.file_name}.parquet"
-    return StreamingResponse(
-        _chunks(datasets.objects, stored),
-        media_type="application/octet-stream",
-        headers={
-            "Content-Length": str(stored.size),
-            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
-            "ETag": f'"{stored.sha256}"',
-        },
-    )
-
-
-def _chunks(objects: ObjectStore, stored: ObjectInfo) -> AsyncIterator[bytes]:
-    return iterate_in_threadpool(objects.stream(stored.key))
+    return stream(datasets.objects, datasets.download(row, form), name)

@@ -3,14 +3,11 @@
 import asyncio
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 from uuid import UUID
 
 from mill_contracts.ids import new_id
 from mill_contracts.tables import DatasetReport, Preview
-from mill_kit.problems import Invalid
 from mill_kit.store import ObjectInfo, ObjectStore
-from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 
@@ -24,6 +21,7 @@ from mill_api.datasets.tables import DatasetRow, DatasetStatus, DatasetVersionRo
 from mill_api.db import Database, ReadSession, UnitOfWork
 from mill_api.jobs.service import NewJob, enqueue
 from mill_api.projects.service import require_open_project
+from mill_api.storage.forms import read_form, single_values
 from mill_api.storage.uploads import Upload, receive
 
 _LONGEST_FILE_NAME = 255
@@ -46,7 +44,7 @@ class DatasetService:
         key = f"datasets/{version_id}/{new_id()}/raw"
         upload = await receive(request, self.objects, key, max_bytes=self.max_upload_bytes)
         try:
-            form = read_form(upload)
+            form = read_fields(upload)
             async with self.database.writing(owner.workspace_id) as work:
                 return await add_version(work, version_id, form, upload, owner)
         except BaseException:
@@ -152,26 +150,9 @@ def not_ready(version: DatasetVersionRow) -> DatasetNotReady:
     return DatasetNotReady(f"Version {version.version} is still being profiled; follow job {version.job_id}")
 
 
-def read_form(upload: Upload) -> UploadForm:
+def read_fields(upload: Upload) -> UploadForm:
     """The text fields, checked. The name defaults to the file's own, tags may be repeated or separated by commas."""
-    values: dict[str, Any] = {}
-    for name, given in upload.fields.items():
-        if name == "tags":
-            values[name] = [tag for text in given for tag in text.split(",") if tag.strip()]
-        elif len(given) == 1:
-            values[name] = given[0]
-        else:
-            raise Invalid(f"{name} is given twice", errors=[{"pointer": f"/{name}", "detail": "given more than once"}])
+    tags = [tag for text in upload.fields.get("tags", []) for tag in text.split(",") if tag.strip()]
+    values = single_values({name: given for name, given in upload.fields.items() if name != "tags"})
     values.setdefault("name", PurePosixPath(upload.file_name.replace("\\", "/")).stem)
-    try:
-        return UploadForm.model_validate(values)
-    except ValidationError as error:
-        raise _invalid(error) from None
-
-
-def _invalid(error: ValidationError) -> Invalid:
-    errors = [
-        {"pointer": "".join(f"/{part}" for part in item["loc"]), "detail": item["msg"]}
-        for item in error.errors(include_url=False, include_input=False)
-    ]
-    return Invalid("; ".join(f"{item['pointer']}: {item['detail']}" for item in errors), errors=errors)
+    return read_form(UploadForm, {**values, "tags": tags})

@@ -1,17 +1,13 @@
 """The rules of batch predictions: a dataset or a file of one's own, scored by a version of a model."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import UUID
 
 from mill_contracts.ids import JobId, new_id
 from mill_contracts.tokens import Scope
-from mill_kit.problems import Invalid
 from mill_kit.store import ObjectInfo, ObjectStore
-from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
 
 from mill_api.access.audit import audit
@@ -29,7 +25,8 @@ from mill_api.jobs.service import NewJob, enqueue
 from mill_api.models import repository as models
 from mill_api.models.errors import ModelNotTrained
 from mill_api.models.tables import ModelVersionRow
-from mill_api.storage.uploads import Upload, receive
+from mill_api.storage.forms import read_form, single_values
+from mill_api.storage.uploads import receive
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class BatchService:
         key = f"scores/{batch_id}/{new_id()}/raw"
         upload = await receive(request, self.objects, key, max_bytes=self.max_upload_bytes)
         try:
-            form = _form(upload)
+            form = read_form(BatchForm, single_values(upload.fields))
             async with self.database.writing(who.workspace_id) as work:
                 version = await _scoring_version(work.session, model_id, form.version)
                 row = BatchPredictionRow(
@@ -89,13 +86,12 @@ class BatchService:
             await asyncio.shield(asyncio.to_thread(self.objects.delete, key))
             raise
 
-    def result(self, batch: BatchPredictionRow) -> tuple[ObjectInfo, AsyncIterator[bytes]]:
-        """The file with predictions, to stream. Raises `BatchNotDone`."""
+    def result(self, batch: BatchPredictionRow) -> ObjectInfo:
+        """The file with predictions. Raises `BatchNotDone`."""
         if batch.output_key is None or batch.report is None:
             reason = (batch.problem or {}).get("detail", f"follow job {batch.job_id}")
             raise BatchNotDone(f"There is no result: {reason}")
-        stored = ObjectInfo(batch.output_key, batch.report["output_bytes"], batch.report["output_sha256"])
-        return stored, iterate_in_threadpool(self.objects.stream(stored.key))
+        return ObjectInfo(batch.output_key, batch.report["output_bytes"], batch.report["output_sha256"])
 
 
 async def _add(
@@ -134,14 +130,3 @@ async def _scoring_version(session: AsyncSession, model_id: UUID, number: int | 
     if not version.is_trained:
         raise ModelNotTrained(f"Version {version.version} is not trained; follow job {version.job_id}")
     return version
-
-
-def _form(upload: Upload) -> BatchForm:
-    try:
-        return BatchForm.model_validate({name: values[-1] for name, values in upload.fields.items()})
-    except ValidationError as error:
-        errors = [
-            {"pointer": "".join(f"/{part}" for part in item["loc"]), "detail": item["msg"]}
-            for item in error.errors(include_url=False, include_input=False)
-        ]
-        raise Invalid("; ".join(f"{item['pointer']}: {item['detail']}" for item in errors), errors=errors) from None

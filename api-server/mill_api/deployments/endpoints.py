@@ -1,7 +1,6 @@
 """Deploying over HTTP, batch predictions and single ones."""
 
 from typing import Annotated, Any
-from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -26,6 +25,7 @@ from mill_api.deployments.schemas import (
 from mill_api.deployments.service import DeploymentService
 from mill_api.deployments.tables import DeploymentRow
 from mill_api.models import repository as models
+from mill_api.storage.downloads import download
 
 deploying = APIRouter(prefix="/api/v1", tags=["deployments"])
 batches = APIRouter(prefix="/api/v1", tags=["batch predictions"])
@@ -143,17 +143,9 @@ async def show_batch(batch_id: UUID, session: Reading) -> BatchPrediction:
 async def download_batch(batch_id: UUID, session: Reading, service: Batches) -> StreamingResponse:
     """The table with predictions, streamed."""
     row = await repository.batch(session, batch_id)
-    stored, chunks = service.result(row)
-    name = quote(f"{row.file_name}.predictions.{row.output_format}", safe="")
-    return StreamingResponse(
-        chunks,
-        media_type="text/csv; charset=utf-8" if row.output_format == "csv" else "application/vnd.apache.parquet",
-        headers={
-            "Content-Length": str(stored.size),
-            "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
-            "ETag": f'"{stored.sha256}"',
-        },
-    )
+    media_type = "text/csv; charset=utf-8" if row.output_format == "csv" else "application/vnd.apache.parquet"
+    name = f"{row.file_name}.predictions.{row.output_format}"
+    return download(service.objects, service.result(row), name, media_type)
 
 
 @predictions.post("", response_model=Prediction)

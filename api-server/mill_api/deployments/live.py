@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from mill_api.access.publisher import Publisher
 from mill_api.db import UnitOfWork
 from mill_api.deployments import repository
-from mill_api.deployments.errors import CannotDeploy
 from mill_api.deployments.tables import DeploymentRow, PublishedRouteRow
 from mill_api.models import repository as models
+from mill_api.models.service import package_of
 from mill_api.models.tables import ModelRow, ModelVersionRow
 
 
@@ -72,8 +72,7 @@ class LiveVersions:
 
 
 def _route(row: DeploymentRow, model: ModelRow, version: ModelVersionRow) -> Route:
-    if version.package_key is None or version.package_sha256 is None or version.package_size is None:
-        raise CannotDeploy(f"Version {version.version} has no package")
+    package = package_of(version)
     is_live = version.id == row.active_version_id
     return Route(
         model_id=model.id,
@@ -81,9 +80,9 @@ def _route(row: DeploymentRow, model: ModelRow, version: ModelVersionRow) -> Rou
         workspace_id=row.tenant_id,
         name=model.name,
         version=version.version,
-        object_key=version.package_key,
-        sha256=version.package_sha256,
-        size=version.package_size,
+        object_key=package.key,
+        sha256=package.sha256,
+        size=package.size,
         public=row.public,
         is_default=is_live,
         previous_version_id=row.previous_version_id if is_live else None,

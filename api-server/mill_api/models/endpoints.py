@@ -1,24 +1,20 @@
 """Models over HTTP: creating one trains it."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated
-from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from mill_contracts.algorithms import Catalogue, catalogue
 from mill_contracts.recipe import Framework, Task
-from mill_kit.store import ObjectStore
-from starlette.concurrency import iterate_in_threadpool
 
 from mill_api.access.dependencies import Me, Paging, ProjectEditor, Reading, Work
 from mill_api.db.pages import Page
 from mill_api.models import repository, service
-from mill_api.models.errors import ModelNotTrained
 from mill_api.models.repository import ModelFilter
 from mill_api.models.schemas import Model, ModelChange, ModelSummary, ModelVersion, ModelVersionSummary, ModelWish
 from mill_api.models.service import ModelService
+from mill_api.storage.downloads import download as stream
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
 
@@ -133,19 +129,5 @@ async def restore(
 async def package(model_id: UUID, session: Reading, models: Models, version: Version = None) -> StreamingResponse:
     """The model package itself: one file that any Modelmill can open."""
     model, row = await repository.version(session, model_id, version)
-    if row.package_key is None:
-        raise ModelNotTrained(f"Version {row.version} has no package; follow job {row.job_id}")
-    name = quote(f"{model.name}@{row.version}.mill", safe="")
-    return StreamingResponse(
-        _chunks(models.objects, row.package_key),
-        media_type="application/octet-stream",
-        headers={
-            "Content-Length": str(row.package_size),
-            "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
-            "ETag": f'"{row.package_sha256}"',
-        },
-    )
-
-
-def _chunks(objects: ObjectStore, key: str) -> AsyncIterator[bytes]:
-    return iterate_in_threadpool(objects.stream(key))
+    name = f"{model.name}@{row.version}.mill"
+    return stream(models.objects, service.package_of(row), name)

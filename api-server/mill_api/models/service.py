@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from mill_contracts.ids import JobId, new_id
-from mill_kit.store import ObjectStore
+from mill_kit.store import ObjectInfo, ObjectStore
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mill_api.access.audit import audit
@@ -121,6 +121,13 @@ class ModelService:
     def _delete_objects(self, keys: list[str]) -> None:
         for key in keys:
             self.objects.delete(key)
+
+
+def package_of(version: ModelVersionRow) -> ObjectInfo:
+    """Where the package lies. Raises `ModelNotTrained`."""
+    if version.package_key is None or version.package_sha256 is None or version.package_size is None:
+        raise ModelNotTrained(f"Version {version.version} has no package; follow job {version.job_id}")
+    return ObjectInfo(version.package_key, version.package_size, version.package_sha256)
 
 
 async def change(work: UnitOfWork, model_id: UUID, wish: ModelChange) -> tuple[ModelRow, ModelVersionRow]:
