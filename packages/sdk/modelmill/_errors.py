@@ -27,16 +27,13 @@ ModelmillError
 # ruff: noqa: N818 - the names say what happened, as httpx and anthropic name theirs
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-if TYPE_CHECKING:
-    from modelmill._types import Deployment, Job
+from modelmill._root import ModelmillError as ModelmillError
+from modelmill._root import UnexpectedAnswer as UnexpectedAnswer
+from modelmill._types import Deployment, Job
 
 TYPE_PREFIX = "urn:modelmill:problem:"
-
-
-class ModelmillError(Exception):
-    """The root of this package's errors."""
 
 
 class ApiError(ModelmillError):
@@ -107,11 +104,8 @@ class ConnectionFailed(ModelmillError): ...
 class TimedOut(ConnectionFailed): ...
 
 
-class UnexpectedAnswer(ModelmillError): ...
-
-
 class DeploymentFailed(ModelmillError):
-    def __init__(self, deployment: "Deployment") -> None:
+    def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         reasons = "; ".join(
             f"{replica['replica']}: {replica.get('reason') or replica['state']}" for replica in deployment.replicas
@@ -122,7 +116,7 @@ class DeploymentFailed(ModelmillError):
 
 
 class JobError(ModelmillError):
-    def __init__(self, job: "Job", message: str) -> None:
+    def __init__(self, job: Job, message: str) -> None:
         self.job = job
         super().__init__(message)
 
@@ -130,7 +124,7 @@ class JobError(ModelmillError):
 class JobFailed(JobError):
     """`problem` is the RFC 9457 document of the failure."""
 
-    def __init__(self, job: "Job") -> None:
+    def __init__(self, job: Job) -> None:
         self.problem = dict(job.problem or {})
         described = (
             ApiError(int(self.problem.get("status", 500)), self.problem) if self.problem else "no reason was given"
@@ -139,12 +133,12 @@ class JobFailed(JobError):
 
 
 class JobCancelled(JobError):
-    def __init__(self, job: "Job") -> None:
+    def __init__(self, job: Job) -> None:
         super().__init__(job, f"job {job.id} ({job.kind}) was cancelled")
 
 
 class JobStillRunning(JobError):
-    def __init__(self, job: "Job", seconds: float) -> None:
+    def __init__(self, job: Job, seconds: float) -> None:
         super().__init__(job, f"job {job.id} ({job.kind}) is still {job.state} after {seconds:g} s")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Self, TypeVar
 
-from modelmill._errors import UnexpectedAnswer
+from modelmill._root import UnexpectedAnswer
 
 Document = Mapping[str, Any]
 FINAL_STATES = frozenset({"succeeded", "failed", "cancelled"})
