@@ -5,5 +5,5 @@ class ModelmillError(Exception):
     """The root of this package's errors."""
 
 
-class UnexpectedAnswer(ModelmillError):
+class UnexpectedAnswer(ModelmillError):  # noqa: N818 - the names say what happened
     """A server answered with a document that is not of this API."""
