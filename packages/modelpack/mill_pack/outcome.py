@@ -56,18 +56,24 @@ class Decider:
 
     def one(self, outputs: list[float], warnings: tuple[str, ...]) -> Prediction:
         """From one row's outputs. Raises `InvalidInput` where they are not finite."""
+        winner, is_low = self.decide(outputs)
+        if not self.labels:
+            return Prediction(outputs[0], warnings=warnings)
+        probabilities = dict(zip(self.labels, outputs, strict=True))
+        return Prediction(self.labels[winner], outputs[winner], probabilities, is_low, warnings)
+
+    def decide(self, outputs: list[float]) -> tuple[int, bool]:
+        """The winning output and the low-confidence mark; 0 and false for a regression. Raises `InvalidInput` as `one`."""
         total = sum(outputs)
         if total - total != 0.0:
             raise _not_finite(None)
         if not self.labels:
-            return Prediction(outputs[0], warnings=warnings)
+            return 0, False
         if self._threshold is None:
             winner = outputs.index(max(outputs))
         else:
             winner = self._positive if outputs[self._positive] >= self._threshold else 1 - self._positive
-        confidence = outputs[winner]
-        probabilities = dict(zip(self.labels, outputs, strict=True))
-        return Prediction(self.labels[winner], confidence, probabilities, confidence < self._below, warnings)
+        return winner, outputs[winner] < self._below
 
     def many(self, outputs: FloatArray, warnings: tuple[str, ...], rows_with_missing: int) -> Predictions:
         """From (n, outputs). Raises `InvalidInput` naming the first row that is not finite."""

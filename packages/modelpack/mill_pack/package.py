@@ -9,6 +9,7 @@ import numpy as np
 from mill_pack.arrays import Columns, FloatArray
 from mill_pack.encoding import Encoded, Encoder
 from mill_pack.encoding.encoder import INPUT_DATA, INPUTS
+from mill_pack.encoding.quick import Value
 from mill_pack.engines.base import Engine
 from mill_pack.engines.registry import largest_difference
 from mill_pack.errors import GoldenRowsDiffer, InvalidInput
@@ -28,6 +29,8 @@ class Package:
         self._engine = engine
         self._outputs_one = engine.outputs_one
         self._decider = Decider(manifest)
+        self.decide = self._decider.decide
+        self._quick = self.encoder.quick
         self.nbytes: int = engine.nbytes + self.encoder.nbytes + 4 * manifest_bytes + (1 << 14)
 
     @property
@@ -44,6 +47,19 @@ class Package:
         vector, unseen = self.encoder.encode_row(row, pointer)
         warnings = tuple(f"{name}: category unknown to the model" for name in unseen) if unseen else ()
         return self._decider.one(self._outputs_one(vector), warnings)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether `quick_outputs` can ever answer."""
+        return self._quick is not None
+
+    def quick_outputs(self, values: Sequence[Value]) -> list[float] | None:
+        """The outputs of `predict_one`, for finite values in the order of the signature whose types were checked on the way in.
+
+        None where `predict_one` must look: an unseen category, a number beyond float64, an encoder with dates or derived features.
+        """
+        vector = self._quick.vector(values) if self._quick is not None else None
+        return None if vector is None else self._outputs_one(np.frombuffer(vector))
 
     def predict_rows(self, rows: Sequence[Mapping[str, object]], pointer: str = INPUTS) -> Predictions:
         """Raises `InvalidInput`, its pointers under `pointer`/row."""

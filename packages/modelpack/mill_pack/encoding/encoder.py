@@ -10,6 +10,7 @@ from mill_pack.arrays import Columns, FloatArray
 from mill_pack.encoding.checks import check_row, check_rows
 from mill_pack.encoding.columnar import ColumnarPlan, Encoded
 from mill_pack.encoding.document import CategoricalOutput, EncoderDocument
+from mill_pack.encoding.quick import QuickPlan
 from mill_pack.encoding.rows import RowPlan
 from mill_pack.encoding.tables import CodeTable
 from mill_pack.errors import InvalidInput
@@ -37,6 +38,7 @@ class Encoder:
         }
         self._columns = ColumnarPlan(document, tables, derived, self.width)
         self._rows = RowPlan(document, tables, derived, self.width)
+        self.quick = QuickPlan.of(document, tables, self.width)
         self.nbytes = self.width * 200 + sum(table.nbytes for table in tables.values()) + sys.getsizeof(document)
 
     @classmethod
