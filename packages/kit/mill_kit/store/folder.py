@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from io import FileIO
 from pathlib import Path
 
@@ -76,12 +77,20 @@ class FileStore:
         return self._path(key).is_file()
 
     def keys(self, prefix: str = "") -> Iterator[str]:
-        for folder, names, files in os.walk(self._root):
-            names[:] = sorted(name for name in names if Path(folder, name) != self._incoming)
-            for file in sorted(files):
-                key = Path(folder, file).relative_to(self._root).as_posix()
-                if key.startswith(prefix):
-                    yield key
+        for path in self._files(prefix):
+            yield path.relative_to(self._root).as_posix()
+
+    def keys_before(self, moment: datetime, prefix: str = "") -> Iterator[str]:
+        for path in self._files(prefix):
+            if _is_older(path, moment):
+                yield path.relative_to(self._root).as_posix()
+
+    def discard_before(self, moment: datetime) -> int:
+        with _reported():
+            stale = [path for path in self._incoming.iterdir() if _is_older(path, moment)]
+            for path in stale:
+                path.unlink(missing_ok=True)
+        return len(stale)
 
     def delete(self, key: str) -> None:
         path = self._path(key)
@@ -97,6 +106,17 @@ class FileStore:
 
     def _path(self, key: str) -> Path:
         return self._root / check_key(key)
+
+    def _files(self, prefix: str) -> Iterator[Path]:
+        """The objects of `prefix`, in order. Only its own folder is walked: a store may hold millions of others."""
+        home, _, begin = prefix.rpartition("/")
+        top = self._root / check_key(home) if home else self._root
+        for folder, names, files in os.walk(top):
+            wanted = begin if Path(folder) == top else ""
+            names[:] = sorted(
+                name for name in names if name.startswith(wanted) and Path(folder, name) != self._incoming
+            )
+            yield from (Path(folder, file) for file in sorted(files) if file.startswith(wanted))
 
 
 class _FileWriter:
@@ -156,6 +176,14 @@ def write_verified(key: str, chunks: Iterator[bytes], path: Path, sha256: str | 
     finally:
         Path(name).unlink(missing_ok=True)
     return ObjectInfo(key, size, digest.hexdigest())
+
+
+def _is_older(path: Path, moment: datetime) -> bool:
+    """False too for what has gone meanwhile."""
+    try:
+        return path.stat().st_mtime < moment.timestamp()
+    except FileNotFoundError:
+        return False
 
 
 def _sync_folder(folder: Path) -> None:

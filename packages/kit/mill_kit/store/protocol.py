@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -93,6 +94,14 @@ class ObjectStore(Protocol):
     def exists(self, key: str) -> bool: ...
 
     def keys(self, prefix: str = "") -> Iterator[str]: ...
+
+    def keys_before(self, moment: datetime, prefix: str = "") -> Iterator[str]:
+        """The keys of `prefix` written before `moment` (with its time zone), by the store's own clock."""
+        ...
+
+    def discard_before(self, moment: datetime) -> int:
+        """Remove what writers that died before `moment` left half-written; returns how many."""
+        ...
 
     def delete(self, key: str) -> None:
         """Deleting what is not there is no error."""

@@ -5,6 +5,7 @@ import io
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from queue import Full, Queue
 from typing import Any, cast
@@ -12,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import urllib3
 from minio import Minio
+from minio.datatypes import Object
 from minio.error import InvalidResponseError, MinioException, S3Error
 from urllib3.exceptions import HTTPError
 
@@ -129,10 +131,17 @@ class S3Store:
         return True
 
     def keys(self, prefix: str = "") -> Iterator[str]:
-        with _reported():
-            for item in self._client.list_objects(bucket_name=self._bucket, prefix=prefix, recursive=True):
-                if item.object_name is not None:
-                    yield item.object_name
+        for item in self._objects(prefix):
+            yield cast(str, item.object_name)
+
+    def keys_before(self, moment: datetime, prefix: str = "") -> Iterator[str]:
+        for item in self._objects(prefix):
+            if item.last_modified is not None and item.last_modified < moment:
+                yield cast(str, item.object_name)
+
+    def discard_before(self, moment: datetime) -> int:  # noqa: ARG002 - the server ends abandoned uploads by its own rule
+        """Nothing: parts of an abandoned upload are the server's (MinIO drops them after a day, S3 by a lifecycle rule)."""
+        return 0
 
     def delete(self, key: str) -> None:
         try:
@@ -145,6 +154,12 @@ class S3Store:
         with _reported():
             if not self._client.bucket_exists(bucket_name=self._bucket):
                 raise StoreUnavailable(f"the bucket {self._bucket} does not exist")
+
+    def _objects(self, prefix: str) -> Iterator[Object]:
+        with _reported():
+            for item in self._client.list_objects(bucket_name=self._bucket, prefix=prefix, recursive=True):
+                if item.object_name is not None:
+                    yield item
 
 
 class _DiscardedError(Exception):

@@ -1,23 +1,32 @@
 """An object store in a dictionary; passes the same contract tests as the folder and the S3 server."""
 
 import hashlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mill_kit.store.folder import write_verified
 from mill_kit.store.protocol import CorruptObject, ObjectExists, ObjectInfo, ObjectMissing, ObjectWriter, check_key
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class MemoryStore:
-    def __init__(self) -> None:
+    """`clock` tells when an object is written."""
+
+    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
         self._objects: dict[str, bytes] = {}
+        self._written: dict[str, datetime] = {}
+        self._clock = clock
 
     @contextmanager
     def writer(self, key: str) -> Generator[ObjectWriter]:
         if check_key(key) in self._objects:
             raise ObjectExists(f"{key} is written already; objects never change")
-        yield _MemoryWriter(key, self._objects)
+        yield _MemoryWriter(key, self._keep)
 
     def put(self, key: str, data: bytes) -> ObjectInfo:
         with self.writer(key) as writer:
@@ -51,16 +60,27 @@ class MemoryStore:
     def keys(self, prefix: str = "") -> Iterator[str]:
         return iter(sorted(key for key in self._objects if key.startswith(prefix)))
 
+    def keys_before(self, moment: datetime, prefix: str = "") -> Iterator[str]:
+        return (key for key in self.keys(prefix) if self._written[key] < moment)
+
+    def discard_before(self, moment: datetime) -> int:  # noqa: ARG002 - memory dies with its writer
+        return 0
+
     def delete(self, key: str) -> None:
         self._objects.pop(check_key(key), None)
 
     def check(self) -> None:
         """Memory always answers."""
 
+    def _keep(self, key: str, data: bytes) -> None:
+        if key in self._objects:
+            raise ObjectExists(f"{key} is written already; objects never change")
+        self._objects[key], self._written[key] = data, self._clock()
+
 
 class _MemoryWriter:
-    def __init__(self, key: str, objects: dict[str, bytes]) -> None:
-        self._key, self._objects, self._data = key, objects, bytearray()
+    def __init__(self, key: str, keep: Callable[[str, bytes], None]) -> None:
+        self._key, self._keep, self._data = key, keep, bytearray()
 
     @property
     def size(self) -> int:
@@ -70,9 +90,7 @@ class _MemoryWriter:
         self._data += chunk
 
     def commit(self) -> ObjectInfo:
-        if self._key in self._objects:
-            raise ObjectExists(f"{self._key} is written already; objects never change")
-        self._objects[self._key] = bytes(self._data)
+        self._keep(self._key, bytes(self._data))
         return ObjectInfo(self._key, len(self._data), hashlib.sha256(self._data).hexdigest())
 
     def discard(self) -> None:

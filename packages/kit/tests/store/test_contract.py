@@ -1,7 +1,9 @@
 """The contract of every object store; the fake, the folder and real S3 servers pass the same tests."""
 
 import hashlib
+import os
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,7 +19,7 @@ from mill_kit.store import (
 )
 from mill_kit.store.folder import FileStore
 from mill_kit.store.open import open_store
-from mill_kit.testing import MemoryStore
+from mill_kit.testing import FrozenClock, MemoryStore
 
 
 @pytest.fixture(params=["memory", "folder", "s3", "rclone"])
@@ -111,6 +113,26 @@ def test_keys_are_listed_by_prefix(store: ObjectStore) -> None:
         store.put(key, b"")
     assert sorted(store.keys("a/")) == ["a/1", "a/2"]
     assert sorted(store.keys()) == ["a/1", "a/2", "b/1"]
+    assert sorted(store.keys("a")) == ["a/1", "a/2"]
+    assert list(store.keys("a/2")) == ["a/2"]
+    assert list(store.keys("no/such/")) == []
+
+
+def test_keys_are_listed_by_age(store: ObjectStore) -> None:
+    for key in ("a/1", "a/b/2", "b/1"):
+        store.put(key, b"")
+    now = datetime.now(UTC)
+    assert list(store.keys_before(now - timedelta(minutes=5))) == []
+    assert sorted(store.keys_before(now + timedelta(minutes=5), "a/")) == ["a/1", "a/b/2"]
+    assert sorted(store.keys_before(now + timedelta(minutes=5))) == ["a/1", "a/b/2", "b/1"]
+
+
+def test_half_written_objects_of_living_writers_are_left_alone(store: ObjectStore) -> None:
+    with store.writer("a/1") as writer:
+        writer.write(b"half")
+        assert store.discard_before(datetime.now(UTC) - timedelta(minutes=5)) == 0
+        writer.commit()
+    assert store.get("a/1") == b"half"
 
 
 def test_deleting_twice_is_no_error(store: ObjectStore) -> None:
@@ -156,3 +178,34 @@ def test_a_store_that_is_away_says_so() -> None:
 def test_a_url_of_another_kind_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="not an object store"):
         open_store(url, "key", "secret")
+
+
+def test_what_a_killed_writer_left_in_a_folder_is_removed_when_it_is_old(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    left = [tmp_path / ".incoming" / name for name in ("old", "young")]
+    for path in left:
+        path.write_bytes(b"half")
+    os.utime(left[0], (0, 0))
+    assert store.discard_before(datetime.now(UTC) - timedelta(hours=24)) == 1
+    assert [path.exists() for path in left] == [False, True]
+
+
+def test_a_listing_walks_only_the_folder_of_its_prefix(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    store.put("published/1.json", b"")
+    (tmp_path / "datasets").mkdir(mode=0o000)  # walking into it would fail, or be seen below
+    (tmp_path / "published-elsewhere").mkdir()
+    (tmp_path / "published-elsewhere" / "x").write_bytes(b"")
+    assert list(store.keys("published/")) == ["published/1.json"]
+    assert list(store.keys("published/1")) == ["published/1.json"]
+    with pytest.raises(InvalidKey):
+        list(store.keys("../"))
+
+
+def test_the_memory_store_tells_ages_by_its_clock() -> None:
+    clock = FrozenClock()
+    store = MemoryStore(clock)
+    store.put("a/1", b"")
+    clock.advance(10)
+    store.put("a/2", b"")
+    assert list(store.keys_before(clock())) == ["a/1"]
