@@ -23,6 +23,7 @@ class Tree:
     leaf_values: NDArray[np.floating[Any]]
     category: Int32 | None = None
     sets: Sequence[Uint32] = field(default_factory=tuple[Uint32, ...])
+    cover: NDArray[np.number[Any]] | None = None
 
 
 def laid_out(trees: Sequence[Tree], dtypes: tuple[str, str]) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def laid_out(trees: Sequence[Tree], dtypes: tuple[str, str]) -> dict[str, Any]:
     right = np.concatenate([tree.right for tree in trees]).astype(np.int64)
     fields["left"] = _narrow(left + np.where(leaf, np.repeat(leaves[:-1], sizes), shifts))
     fields["right"] = np.where(leaf, np.int32(-1), _narrow(right + shifts))
-    return fields | _categories(trees)
+    return fields | _categories(trees) | _covers(trees)
 
 
 def without_unreached(tree: Tree) -> Tree:
@@ -74,6 +75,7 @@ def without_unreached(tree: Tree) -> Tree:
         right=np.where(split, number[inside[1]], tree.right)[reached],
         flags=tree.flags[reached],
         category=None if tree.category is None else tree.category[reached],
+        cover=None if tree.cover is None else tree.cover[reached],
     )
 
 
@@ -97,6 +99,17 @@ def _categories(trees: Sequence[Tree]) -> dict[str, Any]:
         "category_offsets": np.concatenate([[0], np.cumsum([len(bits) for bits in sets])]).astype(np.int32),
         "category_bits": np.concatenate(sets).astype(np.uint32),
     }
+
+
+def _covers(trees: Sequence[Tree]) -> dict[str, Any]:
+    """The covers in the smallest type that holds them exactly."""
+    found = [tree.cover for tree in trees if tree.cover is not None]
+    if len(found) < len(trees):
+        return {}
+    cover = np.concatenate(found).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = cover.astype(np.float32)
+    return {"cover": single if np.array_equal(single, cover) else cover}
 
 
 def bitset(codes: NDArray[np.integer[Any]], limit: int) -> Uint32:

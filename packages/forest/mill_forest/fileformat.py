@@ -31,7 +31,9 @@ from mill_forest.model import (
 from mill_forest.validate import validate
 
 MAGIC: Final = b"MILLTREE"
-VERSION: Final = 1
+VERSION: Final = 2
+_SINCE: Final = {"cover": 2}
+"""The version each array came with, where it is not the first; files of every version ever released can be read."""
 MAX_HEADER: Final = 65_536
 _ALIGN: Final = 64
 _PREFIX: Final = struct.Struct("<8sII")
@@ -64,13 +66,13 @@ def to_bytes(forest: Forest) -> bytes:
 def from_bytes(data: bytes | memoryview | _mmap.mmap) -> Forest:
     """Read a `.forest` file without copying it; raises InvalidForest. `data` must not change afterwards."""
     view = memoryview(data).cast("B")
-    header, offset = _read_header(view)
+    version, header, offset = _read_header(view)
     words = {name: _word(header, name, kind) for name, kind in _WORDS.items()}
     scale = header["link_scale"]
     if not isinstance(scale, int | float):
         raise InvalidForest("link_scale is not a number")
     numbers = {name: _whole(header[name], name) for name in ("n_features", "n_groups")}
-    arrays, end = _read_arrays(view, header, offset)
+    arrays, end = _read_arrays(view, version, header, offset)
     if end != len(view):
         raise InvalidForest(f"the file has {len(view)} bytes, its arrays end at {end}")
     fields = cast("dict[str, Any]", {**words, **numbers, **arrays, "link_scale": float(scale)})
@@ -95,14 +97,14 @@ def load(path: str | os.PathLike[str], *, mmap: bool = True) -> Forest:
         return from_bytes(_mmap.mmap(file.fileno(), 0, access=_mmap.ACCESS_READ))
 
 
-def _read_header(view: memoryview) -> tuple[dict[str, object], int]:
+def _read_header(view: memoryview) -> tuple[int, dict[str, object], int]:
     if len(view) < _PREFIX.size:
         raise InvalidForest("the file is too short for a forest")
     magic, version, length = _PREFIX.unpack_from(view)
     if magic != MAGIC:
         raise InvalidForest("this is not a .forest file")
-    if version != VERSION:
-        raise InvalidForest(f"format version {version}; this release reads version {VERSION}")
+    if not 1 <= version <= VERSION:
+        raise InvalidForest(f"format version {version}; this release reads versions 1 to {VERSION}")
     if length > MAX_HEADER or _PREFIX.size + length > len(view):
         raise InvalidForest(f"a header of {length} bytes")
     try:
@@ -111,17 +113,18 @@ def _read_header(view: memoryview) -> tuple[dict[str, object], int]:
         raise InvalidForest(f"the header is not JSON: {error}") from error
     if not isinstance(header, dict) or set(cast("dict[object, object]", header)) != _HEADER_KEYS:
         raise InvalidForest("the header's keys are not those of a forest")
-    return cast("dict[str, object]", header), _PREFIX.size + length
+    return version, cast("dict[str, object]", header), _PREFIX.size + length
 
 
 def _read_arrays(
-    view: memoryview, header: Mapping[str, object], offset: int
+    view: memoryview, version: int, header: Mapping[str, object], offset: int
 ) -> tuple[dict[str, NDArray[np.generic]], int]:
     described = header["arrays"]
-    if not isinstance(described, dict) or set(cast("dict[object, object]", described)) != set(ARRAYS):
+    expected = {name: dtypes for name, dtypes in ARRAYS.items() if _SINCE.get(name, 1) <= version}
+    if not isinstance(described, dict) or set(cast("dict[object, object]", described)) != set(expected):
         raise InvalidForest("the header's arrays are not those of a forest")
     arrays: dict[str, NDArray[np.generic]] = {}
-    for name, dtypes in ARRAYS.items():
+    for name, dtypes in expected.items():
         dtype, shape = _described(cast("dict[str, object]", described)[name], name, dtypes)
         offset += -offset % _ALIGN
         count = int(np.prod(shape, dtype=object))

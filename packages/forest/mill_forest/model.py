@@ -78,6 +78,10 @@ def _no_int32() -> Int32:
     return np.zeros(0, np.int32)
 
 
+def _no_floats() -> Floats:
+    return np.zeros(0, np.float32)
+
+
 def _no_uint32() -> Uint32:
     return np.zeros(0, np.uint32)
 
@@ -94,7 +98,8 @@ class Forest:
     Shapes: per tree (T,) `tree_group`; per node (N,) `feature, threshold, left, right, flags, category` (`category`
     is empty without categories); `leaf_values` (L, W), where W is 1, or `n_groups` when every leaf holds a whole
     row; set s is the bits `category_bits[category_offsets[s]:category_offsets[s + 1]]`; `known_*` likewise per
-    feature, for the EXACT rule alone; `base` (n_groups,).
+    feature, for the EXACT rule alone; `base` (n_groups,). `cover` (N,) says how much of the training data each node
+    saw, in the library's own measure; without it (empty), predictions cannot be explained.
 
     The dtype of `threshold` is the precision values are compared in, that of `leaf_values` the one of the sums.
     """
@@ -122,6 +127,7 @@ class Forest:
     category_bits: Uint32 = field(default_factory=_no_uint32)
     known_offsets: Int32 = field(default_factory=_no_int32)
     known_bits: Uint32 = field(default_factory=_no_uint32)
+    cover: Floats = field(default_factory=_no_floats)
 
     @property
     def n_trees(self) -> int:
@@ -159,6 +165,7 @@ ARRAYS: Final[dict[str, tuple[str, ...]]] = {
     "category_bits": ("<u4",),
     "known_offsets": ("<i4",),
     "known_bits": ("<u4",),
+    "cover": ("<f8", "<f4"),
 }
 """Every array of a forest, in file order, with the dtypes it may have."""
 

@@ -1,10 +1,12 @@
 """Predictions that equal the library's own, bit for bit; `mill_pack` calls this for every forest it serves."""
 
+from threading import Lock
 from typing import Final
 
 import numpy as np
 
-from mill_forest._kernel import Kernel
+from mill_forest._kernel import Explainer, Kernel
+from mill_forest.errors import UnsupportedForest
 from mill_forest.layout import kernel_arrays, kernel_options
 from mill_forest.model import Float64, Forest, Library, Link
 from mill_forest.validate import validate
@@ -18,7 +20,7 @@ class Predictor:
     Missing values are NaN. Categorical features are given as their codes.
     """
 
-    __slots__ = ("_kernel", "_numpy_link", "_row", "forest")
+    __slots__ = ("_explainer", "_kernel", "_lock", "_numpy_link", "_row", "forest")
 
     forest: Final[Forest]
 
@@ -30,6 +32,8 @@ class Predictor:
         options = kernel_options(forest, layout, numpy_link=self._numpy_link, avx2=avx2)
         self._kernel = Kernel(options, forest.link_scale, kernel_arrays(forest))
         self._row = self._kernel.row
+        self._explainer: Explainer | None = None
+        self._lock = Lock()
 
     @property
     def layout(self) -> str:
@@ -64,13 +68,35 @@ class Predictor:
         self._row(row, out, False)
         return out
 
+    def contributions(self, x: Float64, threads: int = 1) -> Float64:
+        """Rows (n, n_features) to exact TreeSHAP contributions (n, n_groups, n_features + 1), path dependent.
+
+        A row's contributions and its last column (what is expected of any row) add up to its margins. Runs without
+        the GIL. Raises UnsupportedForest when the forest has no cover, ValueError for another shape.
+        """
+        rows = self._checked(x)
+        explainer = self._explaining()
+        out = np.empty((len(rows), self.forest.n_groups, self.forest.n_features + 1))
+        explainer.block(rows, out, threads)
+        return out
+
+    def _explaining(self) -> Explainer:
+        with self._lock:
+            if self._explainer is None:
+                self._explainer = _new_explainer(self.forest)
+            return self._explainer
+
     def _run(self, x: Float64, threads: int, *, raw: bool, columns: int) -> Float64:
-        rows = np.ascontiguousarray(x, np.float64)
-        if rows.ndim != 2 or rows.shape[1] != self.forest.n_features:
-            raise ValueError(f"expected rows of {self.forest.n_features} features, got shape {rows.shape}")
+        rows = self._checked(x)
         out = np.empty((len(rows), columns))
         self._kernel.block(rows, out, raw, threads)
         return out
+
+    def _checked(self, x: Float64) -> Float64:
+        rows = np.ascontiguousarray(x, np.float64)
+        if rows.ndim != 2 or rows.shape[1] != self.forest.n_features:
+            raise ValueError(f"expected rows of {self.forest.n_features} features, got shape {rows.shape}")
+        return rows
 
     def _linked(self, margins: Float64) -> Float64:
         """The link as scikit-learn computes it, down to the order in which numpy adds a row up for it."""
@@ -80,3 +106,13 @@ class Predictor:
         if self.forest.link is Link.SOFTMAX_PAIRWISE:
             return powers / powers.sum(axis=1, keepdims=True)
         return powers / np.cumsum(powers, axis=1)[:, -1:]
+
+
+def _new_explainer(forest: Forest) -> Explainer:
+    if not len(forest.cover):
+        raise UnsupportedForest("this forest does not say how much data its nodes saw, so it cannot be explained")
+    arrays = kernel_arrays(forest) | {"cover": forest.cover.astype(np.float64)}
+    try:
+        return Explainer(kernel_options(forest, "walk", numpy_link=False, avx2=False), arrays)
+    except OverflowError as error:
+        raise UnsupportedForest(str(error)) from error

@@ -21,7 +21,7 @@ from mill_forest.model import (
     Uint32,
 )
 from mill_forest.tree_fields import whole
-from mill_forest.validate import validate
+from mill_forest.validate import validate_read
 
 _CATEGORICAL: Final = 1
 _DEFAULT_LEFT: Final = 2
@@ -47,7 +47,7 @@ def read_lightgbm(data: str | bytes) -> Forest:
     task, link, scale = _objective(header.get("objective", ""), n_groups)
     trees = [_tree(block) for block in blocks]
     fields = laid_out(trees, ("<f8", "<f8"))
-    return validate(
+    return validate_read(
         Forest(
             library=Library.LIGHTGBM,
             task=task,
@@ -146,6 +146,7 @@ def _tree(block: Mapping[str, str]) -> Tree:
         leaf_values=values.reshape(-1, 1),
         category=np.concatenate([category, np.full(leaves, -1, np.int32)]),
         sets=sets,
+        cover=_cover(block, splits),
     )
 
 
@@ -157,7 +158,16 @@ def _lone_leaf(values: NDArray[np.float64]) -> Tree:
         right=np.full(1, -1, np.int32),
         flags=np.zeros(1, np.uint8),
         leaf_values=values.reshape(-1, 1),
+        cover=np.ones(1),
     )
+
+
+def _cover(block: Mapping[str, str], splits: int) -> NDArray[np.int64] | None:
+    """How many rows each node saw; LightGBM explains by counts, not by weights."""
+    if "internal_count" not in block or "leaf_count" not in block:
+        return None
+    counts = [_integers(block, "internal_count", splits), _integers(block, "leaf_count", splits + 1)]
+    return np.concatenate(counts)
 
 
 def _child(block: Mapping[str, str], name: str, splits: int) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from mill_forest.model import (
     Task,
 )
 from mill_forest.sklearn_categories import CategoricalColumns
-from mill_forest.validate import validate
+from mill_forest.validate import validate_read
 
 _HISTOGRAM_LINKS: Final = {
     "squared_error": Link.IDENTITY,
@@ -39,7 +39,7 @@ def from_sklearn(model: Any) -> Forest:
     reader = _READERS.get(type(model).__name__)
     if reader is None or not type(model).__module__.startswith("sklearn."):
         raise UnsupportedForest(f"scikit-learn estimator {type(model).__name__}")
-    return validate(reader(model))
+    return validate_read(reader(model))
 
 
 def _random_forest(model: Any) -> Forest:
@@ -135,6 +135,7 @@ def _tree(tree: Any, width: int, *, missing: bool, scale: float = 1.0) -> Tree:
         right=tree.children_right,
         flags=np.where(leaf, 0, default * DEFAULT_LEFT).astype(np.uint8),
         leaf_values=scale * tree.value[leaf, 0, :width],
+        cover=tree.weighted_n_node_samples,
     )
 
 
@@ -152,6 +153,7 @@ def _histogram_tree(grown: Any, columns: CategoricalColumns) -> Tree:
         leaf_values=nodes["value"][leaf].reshape(-1, 1),
         category=category,
         sets=sets,
+        cover=nodes["count"],
     )
 
 

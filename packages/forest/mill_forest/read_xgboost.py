@@ -23,7 +23,7 @@ from mill_forest.model import (
 )
 from mill_forest.tree_fields import floats, integers, items, section, text, whole
 from mill_forest.ubjson import parse_ubjson
-from mill_forest.validate import validate
+from mill_forest.validate import validate_read
 
 MAX_CATEGORY: Final = 2**24
 _OBJECTIVES: Final = {
@@ -62,7 +62,7 @@ def read_xgboost(data: bytes) -> Forest:
         raise UnsupportedForest("an XGBoost model of several targets")
     trees, groups = _trees(learner, section(booster, "model"))
     fields = laid_out(trees, ("<f4", "<f4"))
-    return validate(
+    return validate_read(
         Forest(
             library=Library.XGBOOST,
             task=task,
@@ -127,6 +127,7 @@ def _tree(fields: Mapping[str, Any]) -> Tree:
         leaf_values=threshold[leaf].reshape(-1, 1),
         category=category,
         sets=sets,
+        cover=floats(fields, "sum_hessian", count).astype(np.float32) if "sum_hessian" in fields else None,
     )
     deleted = whole(section(fields, "tree_param").get("num_deleted", "0"), "num_deleted")
     return without_unreached(tree) if deleted else tree

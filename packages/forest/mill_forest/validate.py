@@ -3,6 +3,7 @@
 The native kernel trusts what has passed here: no index is checked again. This is what makes a file from outside safe.
 """
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -28,6 +29,7 @@ MAX_FEATURES: Final = 1_000_000
 MAX_GROUPS: Final = 10_000
 MAX_NODES: Final = 2**30
 MAX_DEPTH: Final = 10_000
+MOST_OF_PARENT: Final = 1.01
 
 
 def validate(forest: Forest) -> Forest:
@@ -39,7 +41,14 @@ def validate(forest: Forest) -> Forest:
     _check_leaves(forest)
     _check_categories(forest)
     _check_shape_of_trees(forest)
+    _require(not len(forest.cover) or sound_cover(forest), "a cover that is not a share of its parent's")
     return forest
+
+
+def validate_read(forest: Forest) -> Forest:
+    """As `validate`, for readers of the libraries' models: covers that make no sense are left out, not refused."""
+    bare = validate(replace(forest, cover=forest.cover[:0]))
+    return forest if len(forest.cover) == len(forest.feature) and sound_cover(forest) else bare
 
 
 def _require(condition: bool | np.bool_, problem: str) -> None:
@@ -56,7 +65,8 @@ def _check_layout(forest: Forest) -> None:
     _require(0 < nodes <= MAX_NODES, f"{nodes} nodes")
     for name in ("threshold", "left", "right", "flags"):
         _require(len(getattr(forest, name)) == nodes, f"{name} and feature differ in length")
-    _require(len(forest.category) in (0, nodes), "category and feature differ in length")
+    for name in ("category", "cover"):
+        _require(len(getattr(forest, name)) in (0, nodes), f"{name} and feature differ in length")
     _require(0 < forest.n_features <= MAX_FEATURES, f"{forest.n_features} features")
     _require(0 < forest.n_groups <= MAX_GROUPS, f"{forest.n_groups} margins")
 
@@ -160,3 +170,12 @@ def _check_shape_of_trees(forest: Forest) -> None:
         level = np.concatenate([forest.left[level], forest.right[level]])
     _require(not len(level), f"a tree deeper than {MAX_DEPTH}")
     _require(reached == len(forest.feature), "a cycle of nodes that no root reaches")
+
+
+def sound_cover(forest: Forest) -> bool:
+    """Whether each node's cover is a positive share of its parent's (sums in float32 may exceed it by a trifle)."""
+    cover, split = forest.cover.astype(np.float64), forest.feature >= 0
+    if not ((cover > 0) & (cover < np.inf)).all():
+        return False
+    most = cover[split] * MOST_OF_PARENT
+    return bool((cover[forest.left[split]] <= most).all() and (cover[forest.right[split]] <= most).all())

@@ -111,6 +111,17 @@ def test_a_wrong_description_of_an_array_is_named(forest: Forest, entry: Any) ->
         from_bytes(_with_header(data, arrays=arrays | {"base": entry}))
 
 
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_files_of_every_version_ever_released_open(version: int) -> None:
+    forest = load(GOLDEN / f"version{version}.forest")
+    with np.load(GOLDEN / "answers.npz", allow_pickle=False) as answers:
+        assert np.array_equal(Predictor(forest).predict(answers["rows"]), answers["predictions"])
+    assert len(forest.cover) == (len(forest.feature) if version > 1 else 0)
+
+
 def test_truncated_longer_and_foreign_files_are_refused(forest: Forest, tmp_path: Path) -> None:
     data = to_bytes(forest)
     for length in [*range(64), *range(64, len(data), 97)]:
@@ -119,8 +130,11 @@ def test_truncated_longer_and_foreign_files_are_refused(forest: Forest, tmp_path
     for other in (data + b"\0", b"PK\x03\x04" + data, data.replace(b"MILLTREE", b"MILLTRUE"), b"\x80\x04K\x01."):
         with pytest.raises(InvalidForest):
             from_bytes(other)
-    with pytest.raises(InvalidForest, match="version 2"):
-        from_bytes(data[:8] + struct.pack("<I", 2) + data[12:])
+    for version in (0, 3):
+        with pytest.raises(InvalidForest, match=f"version {version}"):
+            from_bytes(data[:8] + struct.pack("<I", version) + data[12:])
+    with pytest.raises(InvalidForest, match="arrays"):  # the first version has no cover
+        from_bytes(data[:8] + struct.pack("<I", 1) + data[12:])
     (tmp_path / "empty.forest").write_bytes(b"")
     with pytest.raises(InvalidForest, match="empty"):
         load(tmp_path / "empty.forest")
@@ -155,6 +169,8 @@ for number in range(2_500):
     if predictor.forest.n_features == 8:
         predictor.predict(rows)
         predictor.predict_one(rows[0])
+        if len(predictor.forest.cover):
+            predictor.contributions(rows[:3])
 print(refused)
 """
 

@@ -43,6 +43,7 @@ def _forest(**changes: Any) -> Forest:
         "category": np.array([-1, -1, -1, -1, -1, 0, -1, -1], np.int32),
         "category_offsets": np.array([0, 1], np.int32),
         "category_bits": np.array([0b100], np.uint32),
+        "cover": np.array([4.0, 1, 3, 4, 2, 2, 1, 1]),
     }
     return Forest(**(fields | changes))
 
@@ -90,6 +91,11 @@ def _item(name: str, at: int, value: Any) -> Callable[[Forest], Forest]:
         (_item("category", 5, 1), "category set"),
         (_item("category", 1, 0), "leaf with a category"),
         (_item("category_offsets", 1, 2), "category_offsets"),
+        (_item("cover", 1, 0), "cover"),
+        (_item("cover", 1, -1), "cover"),
+        (_item("cover", 0, np.nan), "cover"),
+        (_item("cover", 0, np.inf), "cover"),
+        (_item("cover", 6, 2.1), "cover"),
     ],
 )
 def test_a_wrong_value_is_named(change: Callable[[Forest], Forest], says: str) -> None:
@@ -114,6 +120,8 @@ def test_a_wrong_value_is_named(change: Callable[[Forest], Forest], says: str) -
         ({"leaf_values": np.zeros((5, 1), np.float32)}, "float32 sums"),
         ({"threshold": np.zeros(16)[::2]}, "contiguous"),
         ({"flags": np.zeros(7, np.uint8)}, "length"),
+        ({"cover": np.ones(7)}, "length"),
+        ({"cover": np.ones(8, np.int32)}, "dtype"),
         ({"tree_group": np.zeros(0, np.int32)}, "no trees"),
         ({"compare": Compare.LESS, "threshold": np.array([-np.inf, 0, 0, 0, 0, 0, 0, 0])}, "minus infinity"),
     ],
@@ -127,6 +135,7 @@ def test_a_cycle_that_no_root_reaches_is_refused() -> None:
     forest = _forest(
         category_rule=CategoryRule.NONE,
         category=np.zeros(0, np.int32),
+        cover=np.zeros(0),
         category_offsets=np.zeros(0, np.int32),
         category_bits=np.zeros(0, np.uint32),
         feature=np.array([-1, 0, 0, -1, -1], np.int32),
@@ -157,6 +166,7 @@ def test_a_tree_of_absurd_depth_is_refused() -> None:
     forest = _forest(
         category_rule=CategoryRule.NONE,
         category=np.zeros(0, np.int32),
+        cover=np.zeros(0),
         category_offsets=np.zeros(0, np.int32),
         category_bits=np.zeros(0, np.uint32),
         feature=feature,

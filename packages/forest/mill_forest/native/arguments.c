@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A private, aligned copy of arrays[name], which must hold `count` items of `size` bytes (any number if < 0). */
-static void *copied(PyObject *arrays, const char *name, Py_ssize_t count, Py_ssize_t size, Py_ssize_t *found) {
+void *copied(PyObject *arrays, const char *name, Py_ssize_t count, Py_ssize_t size, Py_ssize_t *found) {
     PyObject *value = PyDict_GetItemString(arrays, name);
     Py_buffer view;
     if (!value) {
@@ -84,14 +83,13 @@ static int read_arrays(Plan *plan, PyObject *arrays, Py_ssize_t *n_nodes) {
     return 0;
 }
 
-int plan_from_python(Plan *plan, PyObject *options, PyObject *arrays) {
-    Py_ssize_t n_nodes = 0;
+int plan_from_python(Plan *plan, PyObject *options, PyObject *arrays, Py_ssize_t *n_nodes) {
     int32_t layout = 0;
     if (read_options(plan, options) || option(options, "layout", &layout)) return -1;
-    if (read_arrays(plan, arrays, &n_nodes)) return -1;
-    int32_t *node_bin = copied(arrays, "node_bin", n_nodes, sizeof(int32_t), NULL);
+    if (read_arrays(plan, arrays, n_nodes)) return -1;
+    int32_t *node_bin = copied(arrays, "node_bin", *n_nodes, sizeof(int32_t), NULL);
     if (!node_bin) return -1;
-    int failed = plan_compile(plan, node_bin, (int32_t)n_nodes, layout);
+    int failed = plan_compile(plan, node_bin, (int32_t)*n_nodes, layout);
     free(node_bin);
     if (failed) PyErr_NoMemory();
     return failed;

@@ -8,6 +8,9 @@
 #include "forest.h"
 
 /* Fills an empty plan; on failure sets a Python error and returns -1, and plan_free cleans up. */
-int plan_from_python(Plan *plan, PyObject *options, PyObject *arrays);
+int plan_from_python(Plan *plan, PyObject *options, PyObject *arrays, Py_ssize_t *n_nodes);
+
+/* A private, aligned copy of arrays[name], which must hold `count` items of `size` bytes (any number if < 0). */
+void *copied(PyObject *arrays, const char *name, Py_ssize_t count, Py_ssize_t size, Py_ssize_t *found);
 
 #endif

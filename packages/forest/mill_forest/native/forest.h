@@ -110,6 +110,14 @@ static inline int64_t category_code(const Plan *plan, int32_t feature, double x)
     return known && (double)code == x ? code : CODE_MISSING;
 }
 
+/* Where a row goes from a split; `values` are the row's virtual columns. */
+static inline int goes_left(const Plan *plan, const Node *node, const double *row, const double *values) {
+    if (node->category < 0) return values[node->column] <= node->threshold;
+    int64_t code = category_code(plan, node->column, row[node->column]);
+    if (code < 0) return code == CODE_MISSING && (node->rule & GO_LEFT);
+    return in_set(plan->category_bits, plan->category_offsets, node->category, code);
+}
+
 /* plan.c */
 int plan_compile(Plan *plan, const int32_t *node_bin, int32_t n_nodes, int best);
 void plan_free(Plan *plan);

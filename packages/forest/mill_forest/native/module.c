@@ -1,8 +1,9 @@
-/* The Python face of the kernel: one type, Kernel, that owns a compiled plan and answers blocks of rows with the
- * GIL released, or one row at once. Arrays come and go by the buffer protocol. Called by predict.py alone. */
+/* The Python face of the kernel: the type Kernel owns a compiled plan and answers blocks of rows with the
+ * GIL released, or one row at once; Explainer stands in explainer.c. Arrays come and go by the buffer protocol. Called by predict.py alone. */
 #include "arguments.h"
+#include "explainer.h"
+#include "threads.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,8 @@ static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
         return PyErr_NoMemory();
     }
     self->plan->scale = scale;
-    if (plan_from_python(self->plan, options, arrays)) {
+    Py_ssize_t n_nodes = 0;
+    if (plan_from_python(self->plan, options, arrays, &n_nodes)) {
         Py_DECREF(self);
         return NULL;
     }
@@ -90,17 +92,6 @@ static void *work(void *argument) {
     return NULL;
 }
 
-enum { MAX_THREADS = 64 };
-
-static void run_job(Job *job, int threads) {
-    pthread_t others[MAX_THREADS];
-    int started = 0;
-    for (; started < threads - 1; started++)
-        if (pthread_create(&others[started], NULL, work, job)) break;
-    work(job);
-    for (int i = 0; i < started; i++) pthread_join(others[i], NULL);
-}
-
 static Job new_job(const Plan *plan, const double *x, double *out, size_t rows, int raw, int threads) {
     Job job = {.plan = plan, .x = x, .out = out, .rows = rows, .raw = raw};
     int blend = plan->layout == LAYOUT_BLEND;
@@ -132,7 +123,7 @@ static PyObject *kernel_block(PyObject *object, PyObject *args) {
     if (blocks < (size_t)threads) threads = (int)blocks;
     if (rows) {
         Py_BEGIN_ALLOW_THREADS
-        run_job(&job, threads);
+        run_threads(work, &job, threads);
         Py_END_ALLOW_THREADS
     }
     PyBuffer_Release(&x);
@@ -206,12 +197,16 @@ static PyType_Slot kernel_slots[] = {
 };
 static PyType_Spec kernel_spec = {"mill_forest._kernel.Kernel", sizeof(Kernel), 0, Py_TPFLAGS_DEFAULT, kernel_slots};
 
-static int kernel_exec(PyObject *module) {
-    PyObject *type = PyType_FromSpec(&kernel_spec);
+static int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
+    PyObject *type = PyType_FromSpec(spec);
     if (!type) return -1;
-    int failed = PyModule_AddObjectRef(module, "Kernel", type);
+    int failed = PyModule_AddObjectRef(module, name, type);
     Py_DECREF(type);
     return failed;
+}
+
+static int kernel_exec(PyObject *module) {
+    return add_type(module, "Kernel", &kernel_spec) || add_type(module, "Explainer", &explainer_spec) ? -1 : 0;
 }
 
 static PyMethodDef module_methods[] = {

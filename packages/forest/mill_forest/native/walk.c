@@ -45,18 +45,10 @@ static void finish_rows(const Plan *plan, Sums *sums, size_t rows, double *out, 
     }
 }
 
-static int category_goes_left(const Plan *plan, const Node *node, double x) {
-    int64_t code = category_code(plan, node->column, x);
-    if (code < 0) return code == CODE_MISSING && (node->rule & GO_LEFT);
-    return in_set(plan->category_bits, plan->category_offsets, node->category, code);
-}
-
 static int32_t walk_tree(const Plan *plan, int32_t tree, const double *row, const double *values) {
     const Node *node = plan->nodes + plan->roots[tree];
     while (node->column >= 0) {
-        int left = node->category >= 0 ? category_goes_left(plan, node, row[node->column])
-                                       : values[node->column] <= node->threshold;
-        node = plan->nodes + (left ? node->left : node->right);
+        node = plan->nodes + (goes_left(plan, node, row, values) ? node->left : node->right);
     }
     return node->left;
 }
