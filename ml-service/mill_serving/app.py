@@ -19,6 +19,7 @@ from mill_kit.store.open import open_store
 from mill_serving.access import Access
 from mill_serving.admission import Lane
 from mill_serving.answers import AnswerCache
+from mill_serving.census import Census
 from mill_serving.doors.documents import create_documents
 from mill_serving.doors.front import Front
 from mill_serving.doors.http import RequestIds
@@ -98,14 +99,17 @@ def create_app(settings: Settings) -> Parts:
 def _engine(settings: Settings, rollout: Rollout) -> Engine:
     serving = settings.serving
     token_file = settings.tokens.public_key_file
+    lane, answers = Lane(serving.threads, serving.waiting_blocks), AnswerCache(serving.cached_predictions)
+    statistics = Statistics()
     return Engine(
         rollout=rollout,
         keeper=rollout.keeper,
         access=Access(rollout.keeper, signing.load_public_key(token_file) if token_file else None),
         registry=rollout.registry,
-        lane=Lane(serving.threads, serving.waiting_blocks),
-        answers=AnswerCache(serving.cached_predictions),
-        statistics=Statistics(),
+        lane=lane,
+        answers=answers,
+        statistics=statistics,
+        census=Census(statistics, rollout.registry, answers, lane),
         inline_microseconds=serving.inline_microseconds,
     )
 

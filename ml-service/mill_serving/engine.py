@@ -11,6 +11,7 @@ from mill_pack import Prediction, Signature
 from mill_serving.access import Access
 from mill_serving.admission import Lane
 from mill_serving.answers import AnswerCache
+from mill_serving.census import Census
 from mill_serving.errors import ModelNotFound
 from mill_serving.packages import LoadedModel
 from mill_serving.registry import Registry
@@ -36,6 +37,7 @@ class Engine:
     lane: Lane
     answers: AnswerCache
     statistics: Statistics
+    census: Census
     inline_microseconds: float
 
     def find(self, name: str, secret: str | None) -> Target:
@@ -77,7 +79,8 @@ class Engine:
             loaded = self.registry.peek(target) or await self.registry.get(target)
             if use_cache and loaded.row_microseconds >= _CACHE_PAYS_MICROSECONDS:
                 prediction, cached = await self._remembered(target, loaded, row)
-                counters.cached += cached
+                if cached:
+                    counters.remember()
             else:
                 prediction, cached = await self._one(loaded, row), False
         except Problem as problem:

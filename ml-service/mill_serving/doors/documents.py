@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from mill_kit.http.problems import install
 from mill_kit.http.request_id import RequestIdMiddleware
+from mill_kit.http.unforeseen import Unforeseen
 
 from mill_serving.doors import wire
 from mill_serving.doors.http import RequestIds, read_head
@@ -16,7 +17,7 @@ from mill_serving.doors.json_schema import row_schema
 from mill_serving.doors.predict import BATCH, ONE
 from mill_serving.doors.schemas import GlobalStatistics, Latency, ModelInfo, ModelList, ModelStatistics, Stats
 from mill_serving.engine import Engine
-from mill_serving.statistics import ModelCounters
+from mill_serving.statistics import ModelView
 from mill_serving.targets import Target
 
 _PROBLEM = {
@@ -95,6 +96,7 @@ def create_documents(version: str) -> FastAPI:
         redoc_url=None,
     )
     app.include_router(router)
+    app.add_middleware(Unforeseen)
     app.add_middleware(RequestIdMiddleware)
     install(app, RequestValidationError)
     app.openapi = _with_hot_routes(app.openapi)
@@ -115,53 +117,57 @@ def _info(engine: Engine, target: Target) -> ModelInfo:
 
 
 def _totals(engine: Engine) -> GlobalStatistics:
-    statistics, registry, answers = engine.statistics, engine.registry, engine.answers
-    counted = statistics.models.values()
-    total = sum(counters.requests for counters in counted)
-    success = sum(counters.success for counters in counted)
+    counted, statistics = engine.census.take(), engine.statistics
+    views, kept = counted.models.values(), counted.published
+    total = sum(view.counts.requests for view in views)
+    success = sum(view.counts.success for view in views)
+    hits, found = kept["model_cache_hits"], kept["prediction_cache_hits"]
     return GlobalStatistics(
         uptime_seconds=round(statistics.uptime_seconds, 3),
         total_requests=total,
         successful_requests=success,
         success_rate=_share(success, total),
         throughput=round(total / max(statistics.uptime_seconds, 1e-3), 3),
-        requests_per_second=round(sum(counters.recent_per_second() for counters in counted), 3),
-        active_requests=statistics.active,
-        cache_hit_rate=_share(registry.counts.hits, registry.counts.hits + registry.counts.misses),
-        prediction_cache_hit_rate=_share(answers.hits, answers.hits + answers.misses),
-        loaded_models=len(registry),
-        cache_bytes=registry.bytes,
-        cache_budget_bytes=registry.budget,
+        requests_per_second=round(sum(view.recent_per_second() for view in views), 3),
+        active_requests=int(kept["active_requests"]),
+        cache_hit_rate=_share(hits, hits + kept["model_cache_misses"]),
+        prediction_cache_hit_rate=_share(found, found + kept["prediction_cache_misses"]),
+        loaded_models=len(engine.registry),
+        cache_bytes=int(kept["model_cache_bytes"]),
+        cache_budget_bytes=int(kept["model_cache_budget_bytes"]),
         snapshot_number=engine.keeper.number,
+        workers=int(kept["workers"]),
     )
 
 
 def _by_model(engine: Engine, targets: list[Target]) -> dict[str, ModelStatistics]:
     found: dict[str, ModelStatistics] = {}
     seen: set[str] = set()
+    views = engine.census.take().models
     for target in targets:
-        counters = engine.statistics.models.get(target.label)
-        if counters is None or target.label in seen:
+        view = views.get(target.label)
+        if view is None or target.label in seen:
             continue
         seen.add(target.label)
-        found[target.model_id if target.name in found else target.name] = _one_model(target, counters)
+        found[target.model_id if target.name in found else target.name] = _one_model(target, view)
     return found
 
 
-def _one_model(target: Target, counters: ModelCounters) -> ModelStatistics:
+def _one_model(target: Target, view: ModelView) -> ModelStatistics:
+    counters = view.counts
     return ModelStatistics(
         model_id=target.model_id,
         name=target.name,
         requests=counters.requests,
         rows=counters.rows,
         success_rate=_share(counters.success, counters.requests),
-        requests_per_second=counters.recent_per_second(),
+        requests_per_second=view.recent_per_second(),
         cached=counters.cached,
-        latency_ms=Latency(**counters.quantiles_ms()),
+        latency_ms=Latency(**view.quantiles_ms()),
     )
 
 
-def _share(part: int, whole: int) -> float:
+def _share(part: float, whole: float) -> float:
     return round(part / whole, 6) if whole else 0.0
 
 

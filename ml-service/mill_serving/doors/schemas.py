@@ -23,7 +23,10 @@ class ModelList(BaseModel):
 
 
 class GlobalStatistics(BaseModel):
-    """Rates are shares of 1; `requests_per_second` is over the last minute, `throughput` over the whole uptime."""
+    """Rates are shares of 1; `requests_per_second` is over the last minute, `throughput` over the whole uptime.
+
+    Counts are of all worker processes of the replica; `loaded_models` is of the one that answers.
+    """
 
     uptime_seconds: float
     total_requests: int
@@ -38,10 +41,11 @@ class GlobalStatistics(BaseModel):
     cache_bytes: int
     cache_budget_bytes: int
     snapshot_number: int
+    workers: int
 
 
 class Latency(BaseModel):
-    """Milliseconds, of the last 1,024 successes."""
+    """Milliseconds, of the last 1,024 successes of each worker."""
 
     p50: float | None
     p95: float | None

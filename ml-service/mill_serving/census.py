@@ -1,0 +1,61 @@
+"""What all worker processes of this replica counted, added up: `/stats` and `/metrics` ask here, whichever worker they reach."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from mill_serving.admission import Lane
+from mill_serving.answers import AnswerCache
+from mill_serving.cells import read_cells
+from mill_serving.packages import LoadedModel
+from mill_serving.registry import Registry
+from mill_serving.statistics import Statistics, Together, together
+
+_PUBLISH_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Census:
+    """`folder` holds the cells of every worker, `own` is the file of this one; both None where there is one process only."""
+
+    statistics: Statistics
+    registry: Registry[LoadedModel]
+    answers: AnswerCache
+    lane: Lane
+    folder: Path | None = None
+    own: Path | None = None
+
+    def take(self) -> Together:
+        self.publish()
+        others = [path for path in sorted(self.folder.glob("*.cells")) if path != self.own] if self.folder else []
+        return together([self.statistics.cells.groups(), *map(read_cells, others)])
+
+    async def run(self) -> None:
+        """For ever: let the other workers know what is counted outside the cells."""
+        while True:
+            self.publish()
+            await asyncio.sleep(_PUBLISH_SECONDS)
+
+    def publish(self) -> None:
+        registry, answers, lane, counts = self.registry, self.answers, self.lane, self.registry.counts
+        self.statistics.publish(
+            counters={
+                "model_cache_hits": counts.hits,
+                "model_cache_misses": counts.misses,
+                "model_cache_evictions": counts.evictions,
+                "model_loads": counts.loads,
+                "model_load_failures": counts.failures,
+                "prediction_cache_hits": answers.hits,
+                "prediction_cache_misses": answers.misses,
+                "inference_lane_refused": lane.refused,
+            },
+            gauges={
+                "active_requests": self.statistics.active,
+                "inference_lane_pending": lane.pending,
+                "model_cache_bytes": registry.bytes,
+                "model_cache_budget_bytes": registry.budget,
+                "model_cache_entries": len(registry),
+                "prediction_cache_entries": len(answers),
+                "workers": 1,
+            },
+        )
