@@ -83,26 +83,33 @@ clean: ## Remove caches and builds (the data in .modelmill stay)
 ##@ With Docker
 
 .env:
-	@deploy/make-env > .env
-	chmod 600 .env
+	@umask 077
+	deploy/make-env > .env.new
+	mv .env.new .env
 	echo "Wrote .env with random secrets"
 
 .PHONY: images up down logs health scale-ml backup-db restore-db
-images: ## Build the images
+images: .env ## Build the images
 	@DOCKER_BUILDKIT=1 $(COMPOSE) build
-up: .env ## Start the compose stack
-	@$(COMPOSE) up -d
+up: .env ## Build what changed and start the compose stack
+	@DOCKER_BUILDKIT=1 $(COMPOSE) up -d --build
 down: ## Stop the compose stack; volumes stay
 	@$(COMPOSE) down
 logs: ## Follow its logs (SERVICE=api-server)
 	@$(COMPOSE) logs -f $(SERVICE)
-health: ## Ask every service how it is
-	@curl -fsS "$${MILL_URL:-http://localhost}/health/detailed" | jq .
+health: ## Ask both services how they are (MILL_URL=http://localhost)
+	@url="$${MILL_URL:-http://localhost}"
+	for path in /health/detailed /ml/health/detailed; do curl -fsS "$$url$$path" | jq .; done
 scale-ml: ## Run N replicas of ml-service (N=4)
-	@$(COMPOSE) up -d --scale ml-service=$(N) --no-recreate
+	@$(COMPOSE) up -d --no-recreate --scale ml-service=$(N) ml-service
 backup-db: ## Dump the database to backups/
-	@mkdir -p backups
-	$(COMPOSE) exec -T postgres pg_dump --format=custom --username postgres modelmill > "backups/modelmill-$$(date +%Y%m%dT%H%M%S).dump"
-restore-db: ## Restore FILE into the empty database
-	@test -n "$(FILE)" || { echo "make restore-db FILE=backups/….dump"; exit 2; }
-	$(COMPOSE) exec -T postgres pg_restore --clean --if-exists --username postgres --dbname modelmill < "$(FILE)"
+	@umask 077
+	mkdir -p backups
+	file="backups/modelmill-$$(date +%Y%m%dT%H%M%S).dump"
+	$(COMPOSE) exec -T postgres pg_dump --format=custom --username postgres modelmill > "$$file"
+	echo "$$file"
+restore-db: ## Put the database back to what FILE holds; the services stop meanwhile
+	@test -s "$(FILE)" || { echo "make restore-db FILE=backups/….dump"; exit 2; }
+	$(COMPOSE) stop api-server worker-ml worker-data
+	$(COMPOSE) exec -T postgres pg_restore --clean --if-exists --exit-on-error --username postgres --dbname modelmill < "$(FILE)"
+	$(COMPOSE) start api-server worker-ml worker-data

@@ -22,7 +22,7 @@ servers() {
 
 # upstream NAME "host:port …": where no name resolves, an address that refuses at once, so that nginx starts and says 502
 upstream() {
-  found=$(servers "$2" "max_fails=2 fail_timeout=3s")
+  found=$(servers "$2" "max_fails=1 fail_timeout=3s")
   echo "upstream $1 {"
   echo "    zone $1 64k;"
   echo "    least_conn;"
