@@ -14,6 +14,7 @@ from mill_kit.http.metrics import MetricsMiddleware, RequestMetrics
 from mill_kit.http.problems import install, problem_response
 from mill_kit.http.request_id import RequestIdMiddleware
 from mill_kit.http.slashes import TrailingSlashMiddleware
+from mill_kit.http.unforeseen import Unforeseen
 from mill_kit.logs import get_logger
 from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import DBAPIError
@@ -24,7 +25,7 @@ from mill_api.datasets.endpoints import router as datasets_router
 from mill_api.db.away import AWAY, is_unstorable_text
 from mill_api.deployments.endpoints import routers as deployments_routers
 from mill_api.description import add_routes, operation_id
-from mill_api.edge import BodyLimit, Unforeseen
+from mill_api.edge import BodyLimit
 from mill_api.errors import Invalid, Unavailable
 from mill_api.jobs.endpoints import router as jobs_router
 from mill_api.jobs.metrics import JobMetrics

@@ -1,12 +1,9 @@
-"""Pure ASGI layers of the api-server's edge, put around the application by `app.py`."""
+"""A pure ASGI layer of the api-server's edge, put around the application by `app.py`."""
 
 import re
 
 from mill_kit.http.problems import problem_response
-from mill_kit.logs import get_logger
-from mill_kit.problems import Problem
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mill_api.errors import TooLarge
@@ -48,37 +45,6 @@ class BodyLimit:
 
     def _refusal(self) -> TooLarge:
         return TooLarge(f"A request body has at most {self._limit} bytes here; upload data as multipart/form-data")
-
-
-class Unforeseen:
-    """The innermost layer: an exception nobody handles becomes a bare problem *inside* request ids and metrics."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        begun = False
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal begun
-            begun = begun or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_and_note)
-        except Exception as error:
-            if begun:
-                raise
-            problem = error if isinstance(error, Problem) else _internal()
-            if problem.status == Problem.status:
-                get_logger().error("unhandled_error", path=scope["path"], exc_info=error)
-            await problem_response(problem, HTTPConnection(scope).url.path)(scope, receive, send)
-
-
-def _internal() -> Problem:
-    return Problem("Something went wrong on our side; the request id finds it in the logs.")
 
 
 def _header(scope: Scope, name: bytes) -> bytes:

@@ -9,6 +9,7 @@ from mill_kit.http.health import Health
 from mill_kit.http.metrics import MetricsMiddleware, RequestMetrics
 from mill_kit.http.request_id import RequestIdMiddleware
 from mill_kit.http.slashes import TrailingSlashMiddleware
+from mill_kit.http.unforeseen import Unforeseen
 from mill_kit.problems import Unavailable
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
@@ -58,10 +59,11 @@ async def client(health: Health) -> AsyncIterator[httpx.AsyncClient]:
             Middleware(RequestIdMiddleware),
             Middleware(MetricsMiddleware, metrics=metrics),
             Middleware(TrailingSlashMiddleware),
+            Middleware(Unforeseen),
         ],
     )
     problems.install(app)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
 
@@ -78,6 +80,7 @@ async def test_a_problem_keeps_its_status_headers_and_request_id(client: httpx.A
 async def test_an_unknown_error_tells_nothing_of_the_inside(client: httpx.AsyncClient) -> None:
     answer = await client.get("/broken")
     assert answer.status_code == 500
+    assert answer.headers["x-request-id"] == answer.json()["request_id"]
     assert "secret" not in answer.text
     assert answer.json()["type"] == "urn:modelmill:problem:internal"
 
@@ -97,6 +100,12 @@ async def test_a_request_id_that_is_not_well_formed_is_replaced(client: httpx.As
 
 async def test_a_trailing_slash_makes_no_difference(client: httpx.AsyncClient) -> None:
     assert (await client.get("/hello/")).text == (await client.get("/hello")).text == "hello"
+
+
+async def test_an_unknown_error_is_counted_by_its_route(client: httpx.AsyncClient) -> None:
+    await client.get("/broken")
+    text = (await client.get("/metrics")).text
+    assert 'http_requests_total{method="GET",route="/broken",status="500"} 1.0' in text
 
 
 async def test_metrics_are_labelled_by_route_never_by_path(client: httpx.AsyncClient) -> None:
