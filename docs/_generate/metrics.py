@@ -1,6 +1,7 @@
 """`metrics.md`: what both services answer at `/metrics`, read from their own collectors without starting them."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -8,17 +9,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
+import httpx
+from mill_api.app import create_app as create_api_server
 from mill_api.db import Database
 from mill_api.jobs.metrics import JobMetrics
 from mill_api.queue import Sender
+from mill_api.settings import Settings as ApiSettings
 from mill_contracts.routing import RoutingSnapshot
-from mill_kit.http.metrics import RequestMetrics
-from mill_serving.app import create_app
+from mill_kit.http.health import HealthCollector
+from mill_serving.app import create_app as create_ml_service
 from mill_serving.metrics import EngineCollector
 from mill_serving.settings import ServingSettings, Settings
 from mill_serving.snapshot.keeper import InForce
-from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
+from starlette.types import ASGIApp
 
 from _generate.markdown import code, page, table
 
@@ -56,10 +60,11 @@ def _labels(metric: Metric) -> str:
 
 
 def _of_the_api_server() -> Iterator[Metric]:
-    requests = RequestMetrics(CollectorRegistry())
-    requests.requests.labels("GET", "/", "200").inc()
-    requests.durations.labels("GET", "/").observe(0)
-    yield from requests.registry.collect()
+    """What its own registry holds, and the ledger's gauges, which join it when the service has started."""
+    app = create_api_server(_api_settings())
+    app.state.metrics.requests.labels("GET", "/", "200").inc()
+    app.state.metrics.durations.labels("GET", "/").observe(0)
+    yield from app.state.metrics.registry.collect()
     sender = Sender.connect("redis://127.0.0.1:1/0")
     try:
         jobs = JobMetrics(cast(Database, _NoRows()), sender)
@@ -69,12 +74,40 @@ def _of_the_api_server() -> Iterator[Metric]:
         sender.close()
 
 
-def _of_the_ml_service() -> Iterator[Metric]:
+def _api_settings() -> ApiSettings:
+    """Nothing of it is opened: an application opens its parts when it starts."""
+    nowhere, key = "redis://nowhere", Path("nowhere.pem")
+    database = {"url": "postgresql://nowhere", "system_url": "postgresql://nowhere"}
+    return ApiSettings.model_validate(
+        {
+            "environment": "test",
+            "database": database,
+            "broker": {"url": nowhere},
+            "cache": {"url": nowhere},
+            "store": {"url": "file:///nowhere"},
+            "tokens": {"private_key_file": key},
+            "publish": {"private_key_file": key},
+            "serving": {"url": "http://nowhere"},
+        }
+    )
+
+
+def _of_the_ml_service() -> list[Metric]:
     with TemporaryDirectory() as folder:
-        parts = create_app(Settings(serving=ServingSettings(cache_dir=Path(folder))))
+        parts = create_ml_service(Settings(serving=ServingSettings(cache_dir=Path(folder))))
         snapshot = RoutingSnapshot(number=1, issued_at=datetime.now(UTC))
         parts.engine.keeper.in_force = InForce(snapshot, {}, b"")
-        yield from EngineCollector(parts.engine).collect()
+        found = [*EngineCollector(parts.engine).collect(), *HealthCollector(parts.health).collect()]
+        answered = set(re.findall(r"^# TYPE (\w+) ", asyncio.run(_scrape(parts.documents)), re.MULTILINE))
+    forgotten = answered - {_shown_name(one) for one in found}
+    if forgotten:
+        raise LookupError(f"ml-service answers metrics that docs/_generate/metrics.py does not know: {forgotten}")
+    return found
+
+
+async def _scrape(app: ASGIApp) -> str:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://ml-service") as client:
+        return (await client.get("/metrics")).text
 
 
 class _NoRows:
