@@ -13,7 +13,7 @@ from uuid import UUID
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from mill_contracts.tokens import ACCESS_JWT_TYPE, ALGORITHM, API_KEY_PREFIX, AUDIENCE, ISSUER
+from mill_contracts.tokens import ACCESS_JWT_TYPE, ALGORITHM, API_KEY_PREFIX, AUDIENCE, ISSUER, Role
 
 from mill_serving.errors import CredentialsRefused
 from mill_serving.snapshot.keeper import SnapshotKeeper
@@ -21,6 +21,7 @@ from mill_serving.targets import Principal
 
 _MOST_TOKENS = 10_000
 _LONGEST_SECRET = 8192
+_MANAGERS = frozenset({Role.DATA_SCIENTIST.value, Role.ADMIN.value})
 _CLAIMS = ["iss", "aud", "sub", "tid", "iat", "exp"]
 
 
@@ -92,4 +93,5 @@ def _principal(claims: dict[str, Any]) -> Principal:
         key_id=None,
         may_predict=True,
         expires_at=float(claims["exp"]),
+        may_manage=claims.get("role") in _MANAGERS,
     )

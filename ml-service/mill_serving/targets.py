@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from mill_contracts.routing import Route
+from mill_contracts.routing import Policy, Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Target:
     workspace_id: UUID | None = None
     object_key: str | None = None
     path: Path | None = None
+    policy: Policy | None = None
 
     @classmethod
     def of_route(cls, route: Route) -> "Target":
@@ -34,6 +35,7 @@ class Target:
             public=route.public,
             workspace_id=route.workspace_id,
             object_key=route.object_key,
+            policy=route.policy,
         )
 
     @property
@@ -48,7 +50,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who calls. `models` None means all of the workspace; `expires_at` is in epoch seconds."""
+    """Who calls. `models` None means all of the workspace; `expires_at` is in epoch seconds.
+
+    `may_manage`: may load and unload the workspace's models here.
+    """
 
     workspace_id: UUID
     user_id: UUID
@@ -57,3 +62,4 @@ class Principal:
     models: frozenset[str] | None = None
     expires_at: float = float("inf")
     key_sha256: str = ""
+    may_manage: bool = False

@@ -42,6 +42,7 @@ def api_key_table(snapshot: RoutingSnapshot) -> Mapping[str, Principal]:
             models=_models(entry.models),
             expires_at=entry.expires_at.timestamp() if entry.expires_at else float("inf"),
             key_sha256=entry.sha256,
+            may_manage=Scope.WRITE in entry.scopes,
         )
         for entry in snapshot.api_keys
     }

@@ -19,6 +19,18 @@ def snapshot_object_key(number: int) -> str:
     return f"published/{number:012d}.json"
 
 
+class Policy(Contract):
+    """What a deployment does with rows that do not fit its signature.
+
+    `extra`: values of no feature; `missing`: features left out or null where training never saw them missing (imputed with the
+    middle or the most frequent value of training); `unseen`: categories training never saw.
+    """
+
+    extra: Literal["refuse", "ignore"] = "refuse"
+    missing: Literal["refuse", "impute"] = "refuse"
+    unseen: Literal["accept", "refuse"] = "accept"
+
+
 class Route(Contract):
     """A deployed model version and where its package lies. `previous` keeps serving until this one is ready everywhere."""
 
@@ -33,6 +45,7 @@ class Route(Contract):
     public: bool = False
     is_default: bool = True
     previous_version_id: UUID | None = None
+    policy: Policy | None = None
 
 
 class ApiKeyEntry(Contract):

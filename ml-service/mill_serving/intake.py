@@ -1,0 +1,170 @@
+"""How rows and tables come to a package under the policy of their deployment. Every door hands its input to this one place.
+
+A table goes to the package column by column where all of it is as the signature says; whatever is unusual is read again row by
+row, which is the one authority on what is refused and names row and feature.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mill_contracts.routing import Policy
+from mill_contracts.tables import ColumnKind
+from mill_pack import FeatureSpec, InvalidInput, Package, Prediction, Predictions
+from numpy.typing import NDArray
+
+Row = Mapping[str, object]
+Table = Mapping[str, NDArray[Any]]
+"""Columns of one length by name: numbers and booleans as numpy has them (NaN is missing), all else as objects, None is missing."""
+
+INPUTS = "/inputs"
+INPUT_DATA = "/input_data"
+_MOST_ERRORS = 100
+_DATES = frozenset({ColumnKind.DATE, ColumnKind.TIMESTAMP})
+
+Errors = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """A package and the policy of the route that led to it."""
+
+    package: Package
+    policy: Policy | None = None
+
+    def one(self, row: Row) -> Prediction:
+        """Raises `InvalidInput`, its pointers under `/input_data`."""
+        return self.package.predict_one(self.prepared([row], INPUT_DATA)[0])
+
+    def rows(self, rows: Sequence[Row], pointer: str = INPUTS) -> Predictions:
+        """Raises `InvalidInput`, its pointers under `pointer`/row."""
+        return self.package.predict_rows(self.prepared(rows, pointer), pointer)
+
+    def table(self, table: Table, pointer: str = INPUTS) -> Predictions:
+        """Raises `InvalidInput` as `rows` does."""
+        columns = self._columns(table) if self.policy is None or self.policy.unseen == "accept" else None
+        if columns is not None:
+            try:
+                return self.package.predict_columns(columns)
+            except InvalidInput:
+                pass  # row by row it is said where
+        return self.rows(rows_of(table, self.package.signature.features), pointer)
+
+    def prepared(self, rows: Sequence[Row], pointer: str) -> Sequence[Row]:
+        """The rows as the package shall see them. Raises `InvalidInput` for categories the policy refuses."""
+        policy = self.policy
+        if policy is None or policy == Policy():
+            return rows
+        features = {feature.name: feature for feature in self.package.signature.features}
+        if policy.unseen == "refuse":
+            _refuse_unseen(rows, features, pointer)
+        if policy.extra == "ignore":
+            rows = [{name: value for name, value in row.items() if name in features} for row in rows]
+        if policy.missing == "impute":
+            fills = imputations(self.package)
+            rows = [{**row, **{name: fill for name, fill in fills.items() if row.get(name) is None}} for row in rows]
+        return rows
+
+    def _columns(self, table: Table) -> dict[str, NDArray[Any]] | None:
+        """What the package takes, or None where rows must say what is wrong."""
+        features = self.package.signature.features
+        extra = len(table) - sum(feature.name in table for feature in features)
+        if extra and (self.policy is None or self.policy.extra == "refuse"):
+            return None
+        columns: dict[str, NDArray[Any]] = {}
+        for feature in features:
+            column = _quick_column(feature, table[feature.name]) if feature.name in table else None
+            if column is None:
+                return None
+            columns[feature.name] = column
+        return columns
+
+
+def imputations(package: Package) -> dict[str, object]:
+    """What stands in for a value that training never saw missing: the middle, or the most frequent, of the training data."""
+    fills: dict[str, object] = {}
+    reference = {spread.name: spread for spread in package.manifest.reference}
+    for feature in package.signature.features:
+        spread = reference.get(feature.name)
+        if spread is None or feature.nullable:
+            continue  # the encoder knows what to do with null, or nobody knows the middle
+        if spread.categories:
+            fills[feature.name] = next(iter(spread.categories))
+        elif spread.edges:
+            fills[feature.name] = _as_value(feature, spread.edges[len(spread.edges) // 2])
+    nullable = {feature.name: None for feature in package.signature.features if feature.nullable}
+    return {**nullable, **fills}
+
+
+def unseen_errors(rows: Sequence[Row], features: Mapping[str, FeatureSpec], pointer: str) -> Errors:
+    """Every category of these rows that training never saw, or too rarely to know it."""
+    errors: Errors = []
+    known = {name: frozenset(spec.categories) for name, spec in features.items() if spec.kind is ColumnKind.STRING}
+    for number, row in enumerate(rows):
+        base = pointer if pointer == INPUT_DATA else f"{pointer}/{number}"
+        for name, categories in known.items():
+            value = row.get(name)
+            if isinstance(value, str) and value not in categories:
+                detail = f"the category {value[:40]!r} is unknown to the model"
+                errors.append({"pointer": f"{base}/{escape(name)}", "detail": detail})
+        if len(errors) >= _MOST_ERRORS:
+            break
+    return errors[:_MOST_ERRORS]
+
+
+def escape(name: str) -> str:
+    """A name as one token of a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def rows_of(table: Table, features: Sequence[FeatureSpec]) -> list[dict[str, object]]:
+    """The table as rows of plain values, so that they are judged as rows of JSON are."""
+    kinds = {feature.name: feature.kind for feature in features}
+    columns = {name: _plain(values, kinds.get(name)) for name, values in table.items()}
+    names = list(columns)
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _refuse_unseen(rows: Sequence[Row], features: Mapping[str, FeatureSpec], pointer: str) -> None:
+    errors = unseen_errors(rows, features, pointer)
+    if errors:
+        first = f"{errors[0]['pointer']}: {errors[0]['detail']}"
+        raise InvalidInput(f"{first}; this deployment refuses unseen categories", errors=errors)
+
+
+def _quick_column(feature: FeatureSpec, values: NDArray[Any]) -> NDArray[Any] | None:
+    """The column as the package takes it without a further look, or None."""
+    sort = values.dtype.kind
+    if feature.kind is ColumnKind.STRING:
+        return values if sort == "O" else None
+    if feature.kind is ColumnKind.BOOLEAN:
+        if sort == "b":
+            return values.astype(np.float64)
+        is_fine = sort in "iuf" and bool(((values == 0) | (values == 1) | (values != values)).all())
+        return values.astype(np.float64) if is_fine else None
+    if sort not in "iuf":
+        return None
+    numbers = values.astype(np.float64)
+    if feature.kind is ColumnKind.INTEGER and sort == "f":
+        with np.errstate(invalid="ignore"):
+            is_whole = bool(((numbers == np.floor(numbers)) | (numbers != numbers)).all())
+        return numbers if is_whole else None
+    return numbers
+
+
+def _plain(values: NDArray[Any], kind: ColumnKind | None) -> list[object]:
+    found: list[Any] = values.tolist()
+    if values.dtype.kind == "f":
+        found = [None if value != value else value for value in found]
+    if kind is ColumnKind.BOOLEAN and values.dtype.kind in "iuf":
+        return [bool(value) if value in (0, 1) else value for value in found]
+    return found
+
+
+def _as_value(feature: FeatureSpec, number: float) -> object:
+    if feature.kind is ColumnKind.BOOLEAN:
+        return number >= 0.5
+    if feature.kind is ColumnKind.INTEGER or feature.kind in _DATES:
+        return float(round(number))
+    return number
