@@ -12,7 +12,9 @@ from benchmarks.common.processes import in_a_child
 from benchmarks.common.tables import CENSUS, census, census_times, generated
 
 CASES = {"copy": "DuckDB copy", "summarize": "DuckDB copy, SUMMARIZE", "profile": "profile"}
-ROUNDS = 3
+ROUNDS = 5
+ROUNDS_OF_LARGE = 3
+LARGE_BYTES = 250 * 10**6
 CHILD_SECONDS = 120.0
 
 
@@ -20,7 +22,7 @@ def profile(bench: Bench) -> Answer:
     rounds: list[dict[str, Any]] = []
     files = files_of(bench)
     for name, file in files.items():
-        for number in range(1 if bench.quick else ROUNDS):
+        for number in range(1 if bench.quick else rounds_for(file)):
             bench.say(f"profile: {name}, round {number + 1}")
             rounds += [{"file": name, "case": case, **measure(bench.folder, file, case)} for case in CASES]
     return Answer(
@@ -37,12 +39,16 @@ def profile(bench: Bench) -> Answer:
 
 def files_of(bench: Bench) -> dict[str, Path]:
     if bench.quick:
-        return {"census, 2,000 rows": census(bench.folder, 2_000)}
+        return {"first 2,000 census rows": census(bench.folder, 2_000)}
     return {
         "census": CENSUS,
         "census × 20": census_times(bench.folder, 20),
         "generated": generated(bench.folder, 500),
     }
+
+
+def rounds_for(file: Path) -> int:
+    return ROUNDS_OF_LARGE if file.stat().st_size > LARGE_BYTES else ROUNDS
 
 
 def measure(folder: Path, file: Path, case: str) -> dict[str, Any]:
@@ -61,7 +67,7 @@ def rows_of(name: str, file: Path, rounds: list[dict[str, Any]]) -> list[list[st
     peaks = {case: median(rounds, "memory_peak", {"file": name, "case": case}) / 2**20 for case in CASES}
     return [
         [
-            f"{name}, {megabytes:.0f} MB: {words}",
+            f"{name}, {megabytes:.1f} MB: {words}" if megabytes < 1 else f"{name}, {megabytes:.0f} MB: {words}",
             f"{seconds[case]:.2f}",
             f"{megabytes / seconds[case]:.0f}",
             f"{peaks[case]:.0f}",
