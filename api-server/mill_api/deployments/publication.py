@@ -97,8 +97,8 @@ class Publication(NotedChanges):
             waiting = select(PublicationRow).where(PublicationRow.written_at.is_(None)).order_by(PublicationRow.number)
             rows = (await work.session.scalars(waiting)).all()
             for row in rows:
+                await self._announce(row)  # first: a revoked key must not wait for a store that is away
                 await asyncio.to_thread(self._write, row)
-                await self._announce(row)
                 row.written_at = datetime.now(UTC)
             if rows:
                 await self._forget(work.session, rows[-1].number - _KEPT)

@@ -20,6 +20,7 @@ from mill_contracts.routing import (
     snapshot_object_key,
 )
 from mill_kit.signing import key_id, verify
+from mill_kit.store import StoreUnavailable
 
 Maker = Callable[..., Awaitable[dict[str, Any]]]
 Finish = Callable[..., Awaitable[None]]
@@ -238,3 +239,25 @@ async def test_a_malformed_wish_is_refused(
     model = await trained(ada)
     answer = await client.post(f"/api/v1/models/{model['id']}/deploy", json=wish, headers=ada.headers)
     assert answer.status_code == 422
+
+
+async def test_a_revoked_key_is_announced_even_while_the_store_is_away(
+    client: AsyncClient, ada: Person, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = (
+        await client.post("/api/v1/api-keys", json={"name": "a", "scopes": ["predict"]}, headers=ada.headers)
+    ).json()
+    before = (await published(parts)).number
+
+    def away(key: str, data: bytes) -> None:
+        raise StoreUnavailable(f"no {key} of {len(data)} bytes today")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parts.store, "put", away)
+        await client.delete(f"/api/v1/api-keys/{made['id']}", headers=ada.headers)
+        document = await parts.cache.get(SNAPSHOT_KEY)
+        assert document is not None
+        announced = RoutingSnapshot.model_validate_json(SignedSnapshot.model_validate_json(document).payload)
+    assert announced.number > before
+    assert made["id"] not in {str(key.key_id) for key in announced.api_keys}
+    assert (await published(parts)).number >= announced.number
