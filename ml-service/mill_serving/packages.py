@@ -17,6 +17,7 @@ from mill_pack import Package, Signature, open_package
 from mill_serving.blocks import BlockReader
 from mill_serving.errors import ModelUnavailable
 from mill_serving.files import sha256_of
+from mill_serving.single import SingleRow
 from mill_serving.targets import Target
 
 _COST_ROUNDS = 15
@@ -30,6 +31,7 @@ class LoadedModel:
     nbytes: int
     row_microseconds: float
     blocks: BlockReader
+    single: SingleRow | None
 
 
 @dataclass
@@ -71,7 +73,9 @@ class PackageFolder:
             get_logger().error("package_broke_the_loader", version_id=target.version_id, exc_info=error)
             raise ModelUnavailable(f"{type(error).__name__} while opening it; the logs say more") from error
         self.signatures[target.sha256] = package.signature
-        return LoadedModel(package, package.nbytes, _row_microseconds(package), BlockReader(package.signature))
+        return LoadedModel(
+            package, package.nbytes, _row_microseconds(package), BlockReader(package.signature), SingleRow.of(package)
+        )
 
     def holds(self, sha256: str) -> bool:
         return (self.folder / f"{sha256}.mill").is_file()

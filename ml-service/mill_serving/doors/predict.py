@@ -43,17 +43,21 @@ class PredictDoors:
         try:
             body = await read_body(receive, head.length, self.limits.body_bytes)
             target = self.engine.find(name, head.secret)
-            request = wire.read_request(body)
-            prediction, cached = await self.engine.predict(target, request.input_data, use_cache=request.use_cache)
-            shown = request.return_probabilities
-            milliseconds = (time.perf_counter() - begun) * 1e3
-            payload = wire.encode(_answer_one(target, prediction, shown, cached, milliseconds, head))
+            payload = self.engine.quick_answer(target, body, begun, head.request_id)
+            if payload is None:
+                payload = await self._general(target, body, begun, head)
             await answer(send, 200, payload, head.request_id)
         except Exception as error:
             status = await _refuse(send, scope, head, error)
         finally:
             statistics.active -= 1
             statistics.answered("POST", ONE, status, time.perf_counter() - begun)
+
+    async def _general(self, target: Target, body: bytes, begun: float, head: Head) -> bytes:
+        request = wire.read_request(body)
+        prediction, cached = await self.engine.predict(target, request.input_data, use_cache=request.use_cache)
+        milliseconds = (time.perf_counter() - begun) * 1e3
+        return wire.encode(_answer_one(target, prediction, request.return_probabilities, cached, milliseconds, head))
 
     async def batch(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
         begun = time.perf_counter()
