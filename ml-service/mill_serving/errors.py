@@ -48,10 +48,70 @@ class InvalidRequest(Invalid):
 class MethodNotAllowed(Problem):
     status = 405
     slug = "method-not-allowed"
-    title = "Predictions are asked for with POST"
+    title = "This address answers other methods"
+
+    def __init__(self, *allowed: str) -> None:
+        methods = ", ".join(allowed or ("POST",))
+        super().__init__(f"ask with {methods}", headers={"allow": methods})
+
+
+class NoSuchAddress(NotFound):
+    slug = "no-such-route"
+    title = "There is nothing at this address"
+
+
+class MalformedTensor(Problem):
+    """The request breaks the Open Inference Protocol itself: its JSON, its header, a shape or a length."""
+
+    status = 400
+    slug = "malformed-tensor"
+    title = "The inference request is malformed"
+
+
+class UnsupportedMediaType(Problem):
+    status = 415
+    slug = "unsupported-media-type"
+    title = "Bodies of this type are not read here"
+
+    def __init__(self, given: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"{given[:100]!r} is not read here; send {', '.join(known)}")
+
+
+class UnsupportedEncoding(Problem):
+    status = 415
+    slug = "unsupported-encoding"
+    title = "Bodies packed like this are not read here"
+
+    def __init__(self, given: str) -> None:
+        super().__init__(
+            f"the Content-Encoding {given[:100]!r} is not known; send gzip, deflate or nothing",
+            headers={"accept-encoding": "gzip, deflate"},
+        )
+
+
+class NotAcceptable(Problem):
+    status = 406
+    slug = "not-acceptable"
+    title = "Answers of this type are not given here"
+
+    def __init__(self, given: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"{given[:100]!r} is not given here; accept {', '.join(known)}")
+
+
+class MayNotManage(Forbidden):
+    slug = "may-not-manage"
+    title = "Only those who may deploy a model may load or unload it"
 
     def __init__(self) -> None:
-        super().__init__(headers={"allow": "POST"})
+        super().__init__(
+            "loading and unloading takes the role data_scientist or admin in the model's workspace, or a key with the scope 'write'"
+        )
+
+
+class ExplainUnsupported(Problem):
+    status = 501
+    slug = "explain-unsupported"
+    title = "This model cannot be explained"
 
 
 class BodyTooLarge(TooLarge):
