@@ -98,9 +98,8 @@ class Engine:
             hot = self._meet(target)
         try:
             answer = loaded.single.answer(body, begun, hot.identity, request_id)
-        except Problem as problem:
-            hot.counters.refuse(problem.status)
-            raise
+        except Problem:
+            return None
         if answer is not None:
             hot.counters.succeed(begun, 1)
         return answer

@@ -7,6 +7,7 @@ from types import FrameType
 import uvicorn
 
 from mill_serving.app import Parts
+from mill_serving.connection import class_for
 
 _KEEP_ALIVE_SECONDS = 75  # longer than nginx keeps its idle upstream connections
 
@@ -45,7 +46,7 @@ def serve(parts: Parts, host: str, port: int) -> None:
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=class_for(parts.front.answer_now),
         lifespan="on",
         ws="none",
         access_log=False,

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mill_serving.doors.http import Headers
 from mill_serving.doors.predict import PredictDoors, known_method
 from mill_serving.statistics import Statistics
 
@@ -39,6 +40,13 @@ class Front:
                 door = self.doors.one if parsed[0] == "one" else self.doors.batch
                 return await door(scope, receive, send, parsed[1])
         return await self._document(scope, path, receive, send)
+
+    def answer_now(self, path: bytes, headers: Headers, body: bytes) -> tuple[bytes, bytes] | None:
+        """The answer to an ordinary row without waiting, for a path met before; None where the ASGI app must answer."""
+        parsed = self._paths.get(path)
+        if parsed is None or parsed[0] != "one":
+            return None
+        return self.doors.answer_now(headers, body, parsed[1])
 
     def _parse(self, path: bytes) -> Parsed | None:
         """`/predict/a%2Fb/batch` is a batch for `a/b`; without encoding, all but a last `/batch` is the name."""

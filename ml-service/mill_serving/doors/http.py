@@ -14,27 +14,32 @@ from starlette.types import Receive, Scope, Send
 from mill_serving.errors import BodyTooLarge
 
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+_SPECIAL = frozenset({b"content-encoding"})
 _encode = msgspec.json.Encoder().encode
+
+
+Headers = list[tuple[bytes, bytes]]
 
 
 class RequestIds:
     """Ids unique to the process by a random prefix, and to the request by a count."""
 
     def __init__(self) -> None:
-        self._prefix = secrets.token_hex(8)
+        self._prefix = secrets.token_hex(8).encode()
         self._count = itertools.count(1)
 
     def new(self) -> bytes:
-        return f"{self._prefix}{next(self._count):012x}".encode()
+        return b"%b%012x" % (self._prefix, next(self._count))
 
 
 @dataclass(slots=True)
 class Head:
-    """What the headers say: the request's id, the caller's secret if any, the announced length."""
+    """What the headers say: the request's id, the caller's secret if any, the announced length; special: not for the quick way."""
 
     request_id: bytes
     secret: str | None
     length: int
+    is_special: bool
 
 
 class ClientLeft(Exception):  # noqa: N818 - it is an event, not an error
@@ -42,9 +47,13 @@ class ClientLeft(Exception):  # noqa: N818 - it is an event, not an error
 
 
 def read_head(scope: Scope, ids: RequestIds) -> Head:
+    return read_headers(scope["headers"], ids)
+
+
+def read_headers(headers: Headers, ids: RequestIds) -> Head:
     """An API key is taken from `X-API-Key`, as Bearer or as the password of Basic; an access token as Bearer."""
-    given, secret, length = b"", None, 0
-    for name, value in scope["headers"]:
+    given, secret, length, is_special = b"", None, 0, False
+    for name, value in headers:
         if name == b"content-length":
             length = int(value) if value.isdigit() else 0
         elif name == b"x-api-key":
@@ -53,8 +62,10 @@ def read_head(scope: Scope, ids: RequestIds) -> Head:
             secret = _secret_of(value)
         elif name == b"x-request-id":
             given = value
+        elif name in _SPECIAL:
+            is_special = True
     request_id = given if given and _WELL_FORMED.fullmatch(given) else ids.new()
-    return Head(request_id, secret, length)
+    return Head(request_id, secret, length, is_special)
 
 
 def _secret_of(authorization: bytes) -> str:
