@@ -31,6 +31,7 @@ from mill_api.deployments.predictions import PredictionService
 from mill_api.deployments.publication import Publication
 from mill_api.deployments.rollout import Replicas
 from mill_api.deployments.service import DeploymentService
+from mill_api.jobs.ending import Databases
 from mill_api.jobs.handlers import Registry
 from mill_api.models.contents import ProjectModels
 from mill_api.models.service import ModelService
@@ -98,7 +99,7 @@ async def open_parts(settings: Settings) -> AsyncGenerator[Parts]:
             tokens=TokenSigner.load(settings.tokens.private_key_file, settings.tokens.access_seconds),
             passwords=passwords,
             publisher=publication,
-            registry=job_registry(settings, store, publication),
+            registry=job_registry(settings, store, Databases(database, system), publication),
             datasets=datasets,
             models=models,
             deployments=deployments,

@@ -1,18 +1,42 @@
 """Every kind of job the control plane knows, in one place: the api-server cancels and repeats by it, the worker runs by it."""
 
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
+
 from mill_kit.store import ObjectStore
 
 from mill_api.access.publisher import Publisher
+from mill_api.datasets import repository as datasets
 from mill_api.datasets.handlers import ProfileHandler
+from mill_api.deployments import repository as deployments
 from mill_api.deployments.handlers import ScoreHandler
 from mill_api.deployments.live import LiveVersions
 from mill_api.deployments.publication import NotedChanges
+from mill_api.housekeeping.handlers import SweepHandler
+from mill_api.housekeeping.service import Housekeeping, NamedKeys
+from mill_api.jobs.ending import Databases
 from mill_api.jobs.handlers import Registry
+from mill_api.models import repository as models
 from mill_api.models.handlers import TrainHandler
 from mill_api.settings import ProcessSettings
 
+NAMED_KEYS: Mapping[str, NamedKeys] = MappingProxyType(
+    {
+        "datasets/": datasets.object_keys,
+        "models/": models.object_keys,
+        "scores/": deployments.object_keys,
+    }
+)
+"""Which rows name the objects of a prefix. What lies under it and no row names is swept away after a day."""
 
-def job_registry(settings: ProcessSettings, store: ObjectStore, publisher: Publisher | None = None) -> Registry:  # noqa: ARG001 - limits of each kind become settings
+
+def job_registry(
+    settings: ProcessSettings, store: ObjectStore, databases: Databases, publisher: Publisher | None = None
+) -> Registry:
     """`publisher` learns of a deploy that takes effect when a training ends; without one it is noted for the api-server."""
     live = LiveVersions(publisher or NotedChanges())
-    return Registry.of([ProfileHandler(store), TrainHandler(store, live), ScoreHandler(store)])
+    age = timedelta(hours=settings.housekeeping.orphan_hours)
+    sweep = SweepHandler(Housekeeping(store, databases, NAMED_KEYS, age))
+    handlers = [ProfileHandler(store), TrainHandler(store, live), ScoreHandler(store), sweep]
+    return Registry.of(handlers, [sweep.schedule(settings.housekeeping.every_seconds)])

@@ -87,6 +87,16 @@ class WorkerSettings(_Section):
     keep_events_days: float = Field(default=30, gt=0)
 
 
+class HousekeepingSettings(_Section):
+    """How often deleted objects are swept away, and how old one that no row names must be to go too.
+
+    The youngest age is longer than a finished attempt waits for a store and a database that are away.
+    """
+
+    every_seconds: float = Field(default=600, gt=0)
+    orphan_hours: float = Field(default=24, ge=3)
+
+
 class UploadSettings(_Section):
     max_bytes: int = Field(default=10 * 2**30, ge=1)
 
@@ -104,6 +114,7 @@ class ProcessSettings(BaseSettings):
     broker: RedisSettings
     store: StoreSettings
     worker: WorkerSettings = WorkerSettings()
+    housekeeping: HousekeepingSettings = HousekeepingSettings()
 
     @model_validator(mode="after")
     def refuse_weak_secrets(self) -> Self:

@@ -142,3 +142,8 @@ class KeyRepository:
     async def revoke_of(self, user: UserId, at: datetime) -> None:
         statement = update(ApiKeyRow).where(ApiKeyRow.user_id == user, ApiKeyRow.revoked_at.is_(None))
         await self.session.execute(statement.values(revoked_at=at))
+
+
+async def workspace_ids(session: AsyncSession) -> list[UUID]:
+    """Every workspace, when asked as mill_system."""
+    return list(await session.scalars(select(WorkspaceRow.id)))

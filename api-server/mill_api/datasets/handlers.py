@@ -14,6 +14,7 @@ from mill_api.datasets import repository
 from mill_api.db import ReadSession, UnitOfWork
 from mill_api.jobs.handlers import Attempt, Folders, Input, KindSettings, Outputs, Plan
 from mill_api.jobs.tables import JobRow
+from mill_api.storage.doomed import doom
 
 PROFILE = KindSettings(kind=JobKind.PROFILE, queue=Queue.DATA, timeout=2 * 3600, memory_bytes=4 * 2**30)
 _CANCELLED = {
@@ -60,7 +61,7 @@ class ProfileHandler:
         version.report = DatasetReport.model_validate_json(report).model_dump(mode="json")
         version.data_key, version.preview_key, version.problem = keys["data.parquet"], keys["preview.json"], None
         await work.session.flush()
-        work.after_commit(lambda: asyncio.to_thread(self.objects.delete, keys["report.json"]))
+        await doom(work, self.objects, [keys["report.json"]])
 
     async def undo(self, work: UnitOfWork, job: JobRow) -> None:
         version = await repository.find_version(work.session, UUID(job.spec["version_id"]))

@@ -124,6 +124,12 @@ async def all_versions(session: AsyncSession, dataset_id: UUID) -> Sequence[Data
     return (await session.scalars(select(DatasetVersionRow).where(DatasetVersionRow.dataset_id == dataset_id))).all()
 
 
+async def object_keys(session: AsyncSession) -> list[str]:
+    """Every object that the workspace's versions name."""
+    columns = (DatasetVersionRow.raw_key, DatasetVersionRow.data_key, DatasetVersionRow.preview_key)
+    return [key for row in await session.execute(select(*columns)) for key in row if key is not None]
+
+
 async def has_open_jobs(session: AsyncSession, version_ids: Sequence[UUID]) -> bool:
     """Whether a job that has not ended profiles, trains on or scores one of these versions (`spec.dataset_version_id` or `version_id`)."""
     names = [str(version_id) for version_id in version_ids]

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from mill_contracts.ids import new_id
 from mill_contracts.tables import DatasetReport, Preview
+from mill_kit.problems import Problem
 from mill_kit.store import ObjectInfo, ObjectStore
 from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
@@ -21,6 +22,7 @@ from mill_api.datasets.tables import DatasetRow, DatasetStatus, DatasetVersionRo
 from mill_api.db import Database, ReadSession, UnitOfWork
 from mill_api.jobs.service import NewJob, enqueue
 from mill_api.projects.service import require_open_project
+from mill_api.storage.doomed import doom
 from mill_api.storage.forms import read_form, single_values
 from mill_api.storage.uploads import Upload, receive
 
@@ -38,7 +40,7 @@ class DatasetService:
     async def upload(self, request: Request, owner: Principal) -> tuple[DatasetRow, DatasetVersionRow]:
         """Stream the file into the store, then write version and profile job in one transaction.
 
-        Raises what `storage.uploads.receive` raises, `Invalid` for the fields, `ProjectNotFound`. No object stays behind.
+        Raises what `storage.uploads.receive` raises, `Invalid` for the fields, `ProjectNotFound`. A refusal leaves no object behind.
         """
         version_id = new_id()
         key = f"datasets/{version_id}/{new_id()}/raw"
@@ -47,8 +49,10 @@ class DatasetService:
             form = read_fields(upload)
             async with self.database.writing(owner.workspace_id) as work:
                 return await add_version(work, version_id, form, upload, owner)
-        except BaseException:
-            await asyncio.shield(asyncio.to_thread(self.objects.delete, key))
+        except (
+            Problem
+        ):  # a refusal, so nothing is committed; after anything else that is not certain, and the sweep looks
+            await asyncio.to_thread(self.objects.delete, key)
             raise
 
     async def preview(self, version: DatasetVersionRow) -> Preview:
@@ -64,7 +68,7 @@ class DatasetService:
         return ObjectInfo(version.data_key or "", report.parquet_bytes, report.parquet_sha256)
 
     async def delete(self, work: UnitOfWork, dataset_id: UUID, user: Principal) -> None:
-        """Rows now, objects after the commit. Raises `DatasetNotFound`, `DatasetInUse` while jobs work with it."""
+        """Rows and objects, together. Raises `DatasetNotFound`, `DatasetInUse` while jobs work with it."""
         dataset, _ = await repository.dataset(work.session, dataset_id)
         versions = await repository.all_versions(work.session, dataset_id)
         if await repository.has_open_jobs(work.session, [version.id for version in versions]):
@@ -73,11 +77,7 @@ class DatasetService:
         audit(work, user, "dataset.deleted", "dataset", dataset.id, name=dataset.name)
         await work.session.delete(dataset)
         await work.session.flush()
-        work.after_commit(lambda: asyncio.to_thread(self._delete_objects, keys))
-
-    def _delete_objects(self, keys: list[str]) -> None:
-        for key in keys:
-            self.objects.delete(key)
+        await doom(work, self.objects, keys)
 
 
 async def add_version(

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from mill_contracts.ids import JobId, new_id
 from mill_contracts.tokens import Scope
+from mill_kit.problems import Problem
 from mill_kit.store import ObjectInfo, ObjectStore
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
@@ -17,14 +18,16 @@ from mill_api.datasets.service import not_ready
 from mill_api.datasets.tables import DatasetStatus
 from mill_api.db import Database, UnitOfWork
 from mill_api.deployments import repository
-from mill_api.deployments.errors import BatchNotDone
+from mill_api.deployments.errors import BatchInUse, BatchNotDone
 from mill_api.deployments.handlers import SCORE
 from mill_api.deployments.schemas import BatchForm, BatchWish
 from mill_api.deployments.tables import BatchPredictionRow
+from mill_api.jobs import repository as jobs
 from mill_api.jobs.service import NewJob, enqueue
 from mill_api.models import repository as models
 from mill_api.models.errors import ModelNotTrained
 from mill_api.models.tables import ModelVersionRow
+from mill_api.storage.doomed import doom
 from mill_api.storage.forms import read_form, single_values
 from mill_api.storage.uploads import receive
 
@@ -60,7 +63,7 @@ class BatchService:
             return await _add(work, row, who, waits_for)
 
     async def score_file(self, request: Request, model_id: UUID, who: Principal) -> BatchPredictionRow:
-        """Raises what `receive` raises, `Invalid` for the fields, `ModelNotFound`, `ModelNotTrained`. No object stays behind."""
+        """Raises what `receive` raises, `Invalid` for the fields, `ModelNotFound`, `ModelNotTrained`. A refusal leaves no object behind."""
         who.need_scope(Scope.PREDICT)
         batch_id = new_id()
         key = f"scores/{batch_id}/{new_id()}/raw"
@@ -82,9 +85,23 @@ class BatchService:
                     return_probabilities=form.return_probabilities,
                 )
                 return await _add(work, row, who, None)
-        except BaseException:
-            await asyncio.shield(asyncio.to_thread(self.objects.delete, key))
+        except (
+            Problem
+        ):  # a refusal, so nothing is committed; after anything else that is not certain, and the sweep looks
+            await asyncio.to_thread(self.objects.delete, key)
             raise
+
+    async def delete(self, work: UnitOfWork, batch_id: UUID, who: Principal) -> None:
+        """The row, the uploaded file and the result, together. Raises `BatchNotFound`, `BatchInUse` until its job has ended."""
+        batch = await repository.batch(work.session, batch_id)
+        job = await jobs.lock(work, batch.job_id)
+        await work.session.refresh(batch)  # what an attempt that ended just now has written
+        if job is None or batch.job_id != job.id or not job.state.is_final:
+            raise BatchInUse(f"Wait for job {batch.job_id}, or cancel it, and delete the batch prediction then")
+        audit(work, who, "batch-prediction.deleted", "batch-prediction", batch.id)
+        await work.session.delete(batch)
+        await work.session.flush()
+        await doom(work, self.objects, [key for key in (batch.file_key, batch.output_key) if key is not None])
 
     def result(self, batch: BatchPredictionRow) -> ObjectInfo:
         """The file with predictions. Raises `BatchNotDone`."""

@@ -148,6 +148,12 @@ async def download_batch(batch_id: UUID, session: Reading, service: Batches) -> 
     return download(service.objects, service.result(row), name, media_type)
 
 
+@batches.delete("/batch-predictions/{batch_id}", status_code=204)
+async def delete_batch(batch_id: UUID, me: ProjectEditor, work: Work, service: Batches) -> None:
+    """Delete a batch prediction whose job has ended, with its file and its result."""
+    await service.delete(work, batch_id, me)
+
+
 @predictions.post("", response_model=Prediction)
 async def predict(request: Request, wish: PredictionWish, me: Me, service: Predictions) -> Response | Prediction:
     """Predict one row through the api-server and keep it in the history; what ml-service refuses comes back as it is."""

@@ -25,6 +25,11 @@ class CannotDeploy(Conflict):
     title = "This version cannot be deployed"
 
 
+class BatchInUse(Conflict):
+    slug = "batch-prediction-in-use"
+    title = "The job of the batch prediction has not ended"
+
+
 class BatchNotFound(NotFound):
     slug = "batch-prediction-not-found"
     title = "No such batch prediction"

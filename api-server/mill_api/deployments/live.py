@@ -3,7 +3,7 @@
 Implements `models.deployed.Deployments`, so it is at work in the api-server (deploy, rollback) and in the worker (trained).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -26,6 +26,9 @@ class LiveVersions:
 
     async def deployed(self, session: AsyncSession, version_ids: Collection[UUID]) -> set[UUID]:
         return await repository.active_among(session, version_ids)
+
+    async def object_keys(self, session: AsyncSession, model_id: UUID) -> Sequence[str]:
+        return await repository.object_keys(session, model_id)
 
     async def trained(self, work: UnitOfWork, version: ModelVersionRow) -> None:
         row = await repository.waiting_for(work.session, version.id)

@@ -106,6 +106,14 @@ async def batches(session: AsyncSession, model_id: UUID | None, page: PageReques
     return await keyset(session, statement, BatchPredictionRow, page)
 
 
+async def object_keys(session: AsyncSession, model_id: UUID | None = None) -> list[str]:
+    """Every object that the workspace's batch predictions name, or those of one model."""
+    statement = select(BatchPredictionRow.file_key, BatchPredictionRow.output_key)
+    if model_id is not None:
+        statement = statement.where(BatchPredictionRow.model_id == model_id)
+    return [key for row in await session.execute(statement) for key in row if key is not None]
+
+
 async def prediction(session: AsyncSession, prediction_id: UUID) -> PredictionRow:
     """Raises `PredictionNotFound`."""
     row = await session.get(PredictionRow, prediction_id)

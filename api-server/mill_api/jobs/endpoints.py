@@ -78,7 +78,9 @@ async def log(job_id: UUID, me: Me, parts: Parts) -> StreamingResponse:
     async with parts.database.reading(me.workspace_id) as session:
         key = _found(await repository.get(session, job_id), job_id).log_key
     if key is None:
-        raise LogNotKept(f"Job {job_id} has no stored log; it has not run to an end yet, or the store was away")
+        raise LogNotKept(
+            f"Job {job_id} has no stored log; it has not run to an end yet, said nothing, or the store was away"
+        )
     size = await asyncio.to_thread(parts.store.size, key)
     headers = {"content-length": str(size), "x-content-type-options": "nosniff"}
     return StreamingResponse(parts.store.stream(key), media_type="text/plain; charset=utf-8", headers=headers)

@@ -1,12 +1,13 @@
 """What a domain tells the ledger about one kind of job. Implemented in each domain's `handlers.py`, registered at the root.
 
 An attempt goes: `build` (short read) → inputs fetched → child runs → `store` (uploads, no transaction) → `apply` (in the
-transaction that ends the job). A job that fails for good or is cancelled gets `undo` instead, in the transaction that ends it.
+transaction that ends the job). A kind that needs no child has `build` return an errand, whose answer goes straight to `apply`.
+A job that fails for good or is cancelled gets `undo` instead, in the transaction that ends it.
 How a failure is treated follows from its kind: a `Problem` below 500 raised by any of these ends the job at once, as does
 a `Refused` of the child; everything else (a crash, a store that does not answer) costs one attempt.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -87,10 +88,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a child that succeeded left in `folders.out`; `said` is None where there was no child."""
+    """What a child that succeeded said, and left in `folders.out`."""
 
     folders: Folders
-    said: Succeeded | None
+    said: Succeeded
+
+
+Errand = Callable[[], Awaitable[JsonObject]]
+"""Work without a child, done on the worker's event loop while heartbeats go on. Its answer is the job's result."""
 
 
 class JobHandler(Protocol):
@@ -99,8 +104,8 @@ class JobHandler(Protocol):
     @property
     def settings(self) -> KindSettings: ...
 
-    async def build(self, reading: ReadSession, attempt: Attempt) -> Plan | None:
-        """Read what the child needs. None: no child, `store` does it all (collecting orphans, for example)."""
+    async def build(self, reading: ReadSession, attempt: Attempt) -> Plan | Errand:
+        """Read what the child needs, or say what is to be done without one."""
         ...
 
     def store(self, attempt: Attempt, outputs: Outputs) -> JsonObject:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from mill_contracts.jobs import JobKind, JobState, Queue
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mill_api.db import UnitOfWork
@@ -37,6 +37,18 @@ async def lock(work: UnitOfWork, job_id: UUID) -> JobRow | None:
 async def retried_as(work: UnitOfWork, job_id: UUID) -> UUID | None:
     """The job that repeats `job_id`, if one does."""
     return await work.session.scalar(select(JobRow.id).where(JobRow.retry_of == job_id))
+
+
+async def log_keys(session: AsyncSession) -> set[str]:
+    """The stored logs that jobs name; of all workspaces and the platform itself when asked as mill_system."""
+    keys = await session.scalars(select(JobRow.log_key).where(JobRow.log_key.is_not(None)))
+    return {key for key in keys if key is not None}
+
+
+async def runs_elsewhere(session: AsyncSession, kind: JobKind, but: UUID) -> bool:
+    """Whether another job of `kind` runs now."""
+    others = exists().where(JobRow.kind == kind, JobRow.state == JobState.RUNNING, JobRow.id != but)
+    return bool(await session.scalar(select(others)))
 
 
 async def page(session: AsyncSession, wanted: JobFilter, page: PageRequest) -> Slice[JobRow]:

@@ -110,10 +110,11 @@ class Sweep:
                 await wake(queue, job_id)
 
     def _old_rows(self) -> Sequence[Executable]:
-        """Events of jobs that ended long ago (the jobs themselves stay), ticks and workers nobody remembers."""
+        """Events of jobs that ended long ago (users' jobs themselves stay), ticks and workers nobody remembers."""
         old = func.clock_timestamp() - timedelta(days=self.keep_events_days)
         ended = select(JobRow.id).where(JobRow.id == job_events.c.job_id, JobRow.state.in_(_FINAL)).exists()
         return (
+            delete(JobRow).where(JobRow.tenant_id.is_(None), JobRow.state.in_(_FINAL), JobRow.finished_at < old),
             delete(job_events).where(job_events.c.at < old, ended),
             delete(schedule_runs).where(schedule_runs.c.due < old),
             delete(workers).where(workers.c.seen_at < func.clock_timestamp() - timedelta(days=1)),

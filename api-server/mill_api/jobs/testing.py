@@ -25,7 +25,7 @@ from sqlalchemy import text
 from mill_api.db import Database, ReadSession, UnitOfWork
 from mill_api.jobs.ending import Databases, Endings
 from mill_api.jobs.errors import NothingToRetry
-from mill_api.jobs.handlers import Attempt, Folders, KindSettings, Outputs, Plan, Registry
+from mill_api.jobs.handlers import Attempt, Errand, Folders, KindSettings, Outputs, Plan, Registry
 from mill_api.jobs.leases import Leases
 from mill_api.jobs.service import NewJob, enqueue
 from mill_api.jobs.sweep import Sweep
@@ -56,10 +56,10 @@ class WitnessHandler:
     settings: KindSettings
     store_at: ObjectStore
 
-    async def build(self, reading: ReadSession, attempt: Attempt) -> Plan | None:
+    async def build(self, reading: ReadSession, attempt: Attempt) -> Plan | Errand:
         steps: list[dict[str, Any]] | None = attempt.spec.get("steps")
         if steps is None:
-            return None
+            return _nothing
 
         def task(folders: Folders) -> Contract:
             return SpeakTask(steps=steps, out_dir=folders.out)
@@ -70,7 +70,7 @@ class WitnessHandler:
         if "store_needs" in attempt.spec and not Path(attempt.spec["store_needs"]).exists():
             raise Unavailable("not yet")
         keys: list[str] = []
-        for name in outputs.said.files if outputs.said else ():
+        for name in outputs.said.files:
             keys.append(f"witness/{attempt.id}/{attempt.token}/{name}")
             self.store_at.put_file(keys[-1], outputs.folders.out / name)
         return {"objects": keys}
@@ -88,6 +88,10 @@ class WitnessHandler:
     async def retried(self, work: UnitOfWork, ended: JobRow, new: JobRow) -> None:
         if ended.spec.get("once"):
             raise NothingToRetry("This one is done once only")
+
+
+async def _nothing() -> JsonObject:
+    return {}
 
 
 async def until(

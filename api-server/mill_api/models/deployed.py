@@ -1,6 +1,6 @@
 """What models ask of the deployments above them. Implemented there, given at the composition root."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -13,6 +13,10 @@ from mill_api.models.tables import ModelVersionRow
 class Deployments(Protocol):
     async def deployed(self, session: AsyncSession, version_ids: Collection[UUID]) -> set[UUID]:
         """Those of `version_ids` that are live now."""
+        ...
+
+    async def object_keys(self, session: AsyncSession, model_id: UUID) -> Sequence[str]:
+        """The objects of what is deleted with the model."""
         ...
 
     async def trained(self, work: UnitOfWork, version: ModelVersionRow) -> None:
@@ -29,6 +33,9 @@ class NoDeployments:
 
     async def deployed(self, session: AsyncSession, version_ids: Collection[UUID]) -> set[UUID]:  # noqa: ARG002 - nothing is live
         return set()
+
+    async def object_keys(self, session: AsyncSession, model_id: UUID) -> Sequence[str]:  # noqa: ARG002 - nothing hangs on it
+        return ()
 
     async def trained(self, work: UnitOfWork, version: ModelVersionRow) -> None:
         """Nothing waits."""

@@ -22,6 +22,7 @@ from mill_api.models.errors import DatasetInvalid
 from mill_api.models.recipes import choose_target, make_recipe
 from mill_api.models.schemas import ModelWish
 from mill_api.models.tables import ModelVersionRow
+from mill_api.storage.doomed import doom
 
 TRAIN = KindSettings(kind=JobKind.TRAIN, queue=Queue.ML, timeout=12 * 3600, memory_bytes=8 * 2**30)
 _CANCELLED = {
@@ -94,7 +95,7 @@ class TrainHandler:
         version.package_size = result["package_size"]
         await work.session.flush()
         await self.deployments.trained(work, version)
-        work.after_commit(lambda: asyncio.to_thread(self.objects.delete, result["report_key"]))
+        await doom(work, self.objects, [result["report_key"]])
 
     async def undo(self, work: UnitOfWork, job: JobRow) -> None:
         version = await repository.find_version(work.session, UUID(job.spec["model_version_id"]))

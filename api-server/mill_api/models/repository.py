@@ -152,6 +152,12 @@ async def models_by_id(session: AsyncSession, model_ids: Sequence[UUID]) -> dict
     return {row.id: row for row in found}
 
 
+async def object_keys(session: AsyncSession) -> list[str]:
+    """Every object that the workspace's versions name."""
+    keys = await session.scalars(select(ModelVersionRow.package_key))
+    return [key for key in keys if key is not None]
+
+
 async def has_open_jobs(session: AsyncSession, version_ids: Sequence[UUID]) -> bool:
     """Whether a job that has not ended trains or scores with one of these versions (`spec.model_version_id`)."""
     names = [str(version_id) for version_id in version_ids]

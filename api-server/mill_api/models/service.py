@@ -1,6 +1,5 @@
 """The rules of models: create is train, the same name is the next version, what is in use is not deleted."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from mill_api.models.recipes import chosen_algorithm, make_recipe
 from mill_api.models.schemas import ModelChange, ModelWish
 from mill_api.models.tables import ModelRow, ModelVersionRow
 from mill_api.projects.service import require_open_project
+from mill_api.storage.doomed import doom
 
 _LEADERBOARD_ROWS = 500
 _HIGHER_IS_BETTER = {"log_loss": False, "brier": False, "rmse": False, "mae": False, "median_absolute_error": False}
@@ -33,7 +33,7 @@ _HIGHER_IS_BETTER = {"log_loss": False, "brier": False, "rmse": False, "mae": Fa
 
 @dataclass(frozen=True)
 class ModelService:
-    """All of it runs in the caller's transaction; only objects are deleted after the commit."""
+    """All of it runs in the caller's transaction."""
 
     objects: ObjectStore
     deployments: Deployments
@@ -53,24 +53,11 @@ class ModelService:
                 f"{wish.name!r} is a {model.task} model of project {model.project_id}; choose another name",
                 errors=[{"pointer": "/name", "detail": "taken by a model of another project or task"}],
             )
-        version_id = new_id()
-        job = await enqueue(
-            work,
-            NewJob(
-                settings=TRAIN,
-                tenant_id=owner.workspace_id,
-                spec={"model_version_id": str(version_id), "dataset_version_id": str(data.id)},
-                subject_id=model.id,
-                requested_by=owner.user_id,
-                waits_for=JobId(data.job_id) if data.status is DatasetStatus.PROCESSING else None,
-            ),
-        )
         version = ModelVersionRow(
-            id=version_id,
+            id=new_id(),
             tenant_id=owner.workspace_id,
             model_id=model.id,
             version=model.latest_version,
-            job_id=job.id,
             created_by=owner.user_id,
             dataset_id=data.dataset_id,
             dataset_version_id=data.id,
@@ -78,6 +65,7 @@ class ModelService:
             wish=wish.model_dump(mode="json"),
             **decided,
         )
+        version.job_id = (await enqueue(work, _training(version, data, owner))).id
         work.session.add(version)
         await work.session.flush()
         await work.session.refresh(version)
@@ -85,7 +73,7 @@ class ModelService:
         return model, version
 
     async def delete(self, work: UnitOfWork, model_id: UUID, user: Principal) -> None:
-        """Rows now, packages after the commit. Raises `ModelNotFound`, `ModelInUse` while it is live or jobs work with it."""
+        """Rows and objects, together. Raises `ModelNotFound`, `ModelInUse` while it is live or jobs work with it."""
         model, _ = await repository.model(work.session, model_id)
         versions = await repository.all_versions(work.session, model_id)
         ids = [version.id for version in versions]
@@ -94,10 +82,11 @@ class ModelService:
         if await repository.has_open_jobs(work.session, ids):
             raise ModelInUse("Wait for the model's jobs, or cancel them, and delete it then")
         keys = [version.package_key for version in versions if version.package_key is not None]
+        keys += await self.deployments.object_keys(work.session, model_id)
         audit(work, user, "model.deleted", "model", model.id, name=model.name)
         await work.session.delete(model)
         await work.session.flush()
-        work.after_commit(lambda: asyncio.to_thread(self._delete_objects, keys))
+        await doom(work, self.objects, keys)
 
     async def deployed(self, session: AsyncSession, versions: Sequence[ModelVersionRow]) -> set[UUID]:
         """The ids of those versions that are live."""
@@ -117,10 +106,6 @@ class ModelService:
         audit(work, user, action, "model", model.id, version=version.version)
         await work.session.flush()
         return model, version
-
-    def _delete_objects(self, keys: list[str]) -> None:
-        for key in keys:
-            self.objects.delete(key)
 
 
 def package_of(version: ModelVersionRow) -> ObjectInfo:
@@ -155,6 +140,18 @@ async def leaderboard(
         return False, -value if _HIGHER_IS_BETTER.get(name, True) else value
 
     return [(models[version.model_id], version) for version in sorted(versions, key=rank)]
+
+
+def _training(version: ModelVersionRow, data: DatasetVersionRow, owner: Principal) -> NewJob:
+    """The job that trains the version, once the dataset's profile is there."""
+    return NewJob(
+        settings=TRAIN,
+        tenant_id=owner.workspace_id,
+        spec={"model_version_id": str(version.id), "dataset_version_id": str(data.id)},
+        subject_id=version.model_id,
+        requested_by=owner.user_id,
+        waits_for=JobId(data.job_id) if data.status is DatasetStatus.PROCESSING else None,
+    )
 
 
 def _decide(wish: ModelWish, data: DatasetVersionRow) -> dict[str, Any]:

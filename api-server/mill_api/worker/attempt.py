@@ -134,13 +134,12 @@ class Attempts:
             handler = self.registry.handler(attempt.kind)
             async with self.databases.of(attempt.tenant_id).reading(tenant_of(attempt)) as reading:
                 plan = await handler.build(reading, attempt)
-            said = None
-            if plan is not None:
-                ended = await self._run_child(handler, plan, folders, journal)
-                verdict = judge(ended, journal.last_words)
-                if not isinstance(verdict, Succeeded):
-                    return verdict
-                said = verdict
+            if not isinstance(plan, Plan):
+                async with asyncio.timeout(handler.settings.timeout):
+                    return Done(await plan())
+            said = judge(await self._run_child(handler, plan, folders, journal), journal.last_words)
+            if not isinstance(said, Succeeded):
+                return said
             return Done(await self._store(handler, attempt, Outputs(folders, said)))
         except Problem as problem:
             return of_problem(problem)
@@ -182,11 +181,13 @@ class Attempts:
             await asyncio.sleep(2.0)
 
     async def _upload_log(self, attempt: Attempt, journal: Journal, folders: Folders) -> str | None:
-        """The whole log as an object; None when the store does not take it, which is no reason to lose the work."""
+        """The whole log as an object; None when nothing was said, or the store does not take it: no reason to lose the work."""
         journal.close()
-        key = f"jobs/{attempt.id}/{attempt.token}/log.txt"
+        key, log = f"jobs/{attempt.id}/{attempt.token}/log.txt", folders.inputs.parent / "log.txt"
+        if not log.stat().st_size:
+            return None
         try:
-            await asyncio.to_thread(self.store.put_file, key, folders.inputs.parent / "log.txt")
+            await asyncio.to_thread(self.store.put_file, key, log)
         except Exception as error:
             get_logger().warning("log_not_stored", error=repr(error))
             return None

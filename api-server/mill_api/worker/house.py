@@ -30,7 +30,7 @@ from mill_api.worker.attempt import Attempts, Patience
 from mill_api.worker.finishing import Finishing
 from mill_api.worker.scratch import Scratch
 
-MakeRegistry = Callable[[ProcessSettings, ObjectStore], Registry]
+MakeRegistry = Callable[[ProcessSettings, ObjectStore, Databases], Registry]
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ async def open_house(
         store = _store(settings)
         await require_current_schema(databases.app.engine)
         await require_same_store(databases.app, store)
-        registry = make_registry(settings, store)
+        registry = make_registry(settings, store, databases)
         house = _build(settings, identity, databases, registry, store, sender)
         house.attempts.scratch.prepare()
         await house.row.begin()

@@ -316,3 +316,16 @@ async def test_events_cannot_be_changed_and_other_tenants_see_none(ledger: Ledge
         async with ledger.databases.app.reading(tenant) as reading:
             assert await reading.scalar(text("SELECT count(*) FROM job_events")) == 0
             assert await reading.scalar(text("SELECT count(*) FROM jobs")) == 0
+
+
+async def test_the_platforms_own_jobs_are_forgotten_after_a_while_and_a_users_never(ledger: Ledger) -> None:
+    old = "clock_timestamp() - interval '40 days'"
+    for job, tenant in ((new_id(), None), (new_id(), ledger.tenant)):
+        await ledger.sql(
+            "INSERT INTO jobs (id, tenant_id, kind, queue, state, max_attempts, spec, finished_at)"
+            f" VALUES (:id, :tenant, 'sweep', 'general', 'succeeded', 1, '{{}}', {old})",
+            id=job,
+            tenant=tenant,
+        )
+    assert await ledger.sweep().run()
+    assert await ledger.sql("SELECT tenant_id FROM jobs") == [(ledger.tenant,)]

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,13 +26,18 @@ class Workers:
     running: list["subprocess.Popen[bytes]"] = field(default_factory=list["subprocess.Popen[bytes]"])
 
     def start(
-        self, name: str = "one", queues: str = "data", concurrency: int = 1, **more: str
+        self,
+        name: str = "one",
+        queues: str = "data",
+        concurrency: int = 1,
+        command: Sequence[str] = (),
+        **more: str,
     ) -> "subprocess.Popen[bytes]":
-        arguments = ["--name", name, "--queues", queues, "--concurrency", str(concurrency)]
+        """A worker whose children speak as the job says, or `command`."""
+        options = ("--name", name, "--queues", queues, "--concurrency", str(concurrency))
+        argv = command or (sys.executable, str(HOST), *options)
         with (self.folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, str(HOST), *arguments], env=self.environment | more, stdout=log, stderr=log
-            )
+            process = subprocess.Popen(argv, env=self.environment | more, stdout=log, stderr=log)
         self.running.append(process)
         return process
 

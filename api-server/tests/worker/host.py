@@ -5,6 +5,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+from mill_api.jobs.ending import Databases
 from mill_api.jobs.handlers import Registry, Schedule
 from mill_api.jobs.testing import WitnessHandler, witness_settings
 from mill_api.settings import ProcessSettings
@@ -17,7 +18,7 @@ from mill_kit.store import ObjectStore
 SPEAKER = (sys.executable, str(Path(__file__).with_name("speaker.py")))
 
 
-def registry(_settings: ProcessSettings, store: ObjectStore) -> Registry:
+def registry(_settings: ProcessSettings, store: ObjectStore, _databases: Databases) -> Registry:
     limits = {"timeout": 30.0, "memory_bytes": 300 * 2**20, "command": SPEAKER}
     profile = witness_settings(JobKind.PROFILE, Queue.DATA, **limits)
     train = witness_settings(JobKind.TRAIN, Queue.ML, **limits | {"timeout": 1.5})
