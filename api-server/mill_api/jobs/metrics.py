@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from mill_contracts.jobs import Queue
 from mill_kit.logs import get_logger
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -16,6 +17,7 @@ from sqlalchemy import text
 
 from mill_api.db import Database
 from mill_api.queue import Sender
+from mill_api.queue.lengths import Lengths
 
 _JOBS = text(
     "SELECT kind, state, count(*), extract(epoch FROM clock_timestamp() - min(coalesce(started_at, queued_at, created_at))) "
@@ -60,10 +62,11 @@ class JobMetrics(Collector):
         self._system = system
         self._sender = sender
         self._figures = _Figures()
+        self._lengths: Lengths | None = None
         self._fresh = False
 
     async def run(self, every_seconds: float = 10.0) -> None:
-        """Refresh for ever; while the database is away the gauges are left out rather than shown stale."""
+        """Refresh for ever; while database or broker is away its gauges are left out rather than shown stale."""
         while True:
             try:
                 await self.refresh()
@@ -73,6 +76,7 @@ class JobMetrics(Collector):
             await asyncio.sleep(every_seconds)
 
     async def refresh(self) -> None:
+        self._lengths = await self._sender.lengths(queue.value for queue in Queue)
         async with self._system.reading() as reading:
             self._figures = _Figures(
                 jobs=list(await reading.execute(_JOBS)),
@@ -86,6 +90,7 @@ class JobMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from self._of_this_process()
+        yield from self._of_broker()
         if self._fresh:
             yield from self._of_jobs()
             yield from self._of_counters()
@@ -100,6 +105,17 @@ class JobMetrics(Collector):
         yield CounterMetricFamily(
             "mill_wakeups_failed", "Wake-ups this process could not send", value=self._sender.counts.failed
         )
+
+    def _of_broker(self) -> Iterator[Metric]:
+        """Messages are only hints: they should be gone within seconds, and none is taken and kept."""
+        waiting = GaugeMetricFamily("mill_queue_messages", "Wake-ups that no worker has taken yet", labels=["queue"])
+        unacked = GaugeMetricFamily("mill_queue_unacked", "Wake-ups of all queues that were taken and not confirmed")
+        if self._lengths is not None:
+            for queue, length in self._lengths.waiting.items():
+                waiting.add_metric([queue], length)
+            unacked.add_metric([], self._lengths.unacked)
+        yield waiting
+        yield unacked
 
     def _of_jobs(self) -> Iterator[Metric]:
         number = GaugeMetricFamily("mill_jobs", "Jobs by kind and state", labels=["kind", "state"])

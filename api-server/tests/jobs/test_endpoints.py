@@ -242,6 +242,8 @@ async def test_the_gauges_tell_states_ages_and_workers(bench: Bench, client: Asy
     told = generate_latest(registry).decode()
     assert 'mill_jobs{kind="sweep",state="queued"} 1.0' in told
     assert 'mill_jobs_oldest_queued_seconds{queue="general"}' in told
+    assert 'mill_queue_messages{queue="ml"}' in told
+    assert "\nmill_queue_unacked " in told
     for name in ("mill_job_fencing_refusals_total", "mill_job_lease_expiries_total", "mill_wakeups_failed_total"):
         assert name in told
         assert name in (await client.get("/metrics")).text

@@ -38,6 +38,17 @@ async def test_many_hints_are_sent_at_once(sender: Sender) -> None:
     assert sender.counts.sent == 100
 
 
+async def test_the_broker_tells_what_lies_in_it(sender: Sender, valkey_url: str) -> None:
+    for _ in range(3):
+        await sender.wake("ml", new_id())
+    broker: Redis = Redis.from_url(valkey_url)  # pyright: ignore[reportUnknownMemberType]
+    broker.hset("unacked", "tag", "a message that was taken")
+    broker.close()
+    lengths = await sender.lengths(["ml", "data"])
+    assert lengths is not None
+    assert (lengths.waiting, lengths.unacked) == ({"ml": 3, "data": 0}, 1)
+
+
 @pytest.mark.parametrize("broker", ["silent", "absent"])
 async def test_a_broker_that_does_not_answer_costs_a_second_and_raises_nothing(broker: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -47,6 +58,7 @@ async def test_a_broker_that_does_not_answer_costs_a_second_and_raises_nothing(b
         sender = Sender.connect(f"redis://:secret@127.0.0.1:{port}/0")
         begun = time.monotonic()
         await sender.wake("ml", new_id())
+        assert await sender.lengths(["ml"]) is None
         assert time.monotonic() - begun < 3
         assert (sender.counts.sent, sender.counts.failed) == (0, 1)
         sender.close()
