@@ -1,6 +1,7 @@
 """What the guides name exists: settings, metrics, problem types, warnings, commands, verbs of make, tests that guard decisions."""
 
 import re
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -92,6 +93,12 @@ def test_the_tests_that_guard_a_decision_exist(decision: Path) -> None:
     for path, name in re.findall(r"`([\w./-]+/tests?/[\w./-]+|tests/[\w./-]+)(?:::(\w+))?`", guards):
         assert (ROOT / path).exists(), path
         assert not name or f"def {name}(" in (ROOT / path).read_text("utf-8"), name
+
+
+def test_the_architecture_names_the_layers_that_are_checked() -> None:
+    contracts = tomllib.loads(read(ROOT / "pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract.get("containers") == ["mill_api"])
+    assert f"`{' > '.join(layers)}`" in " ".join(read(DOCS / "architecture.md").split())
 
 
 def test_every_decision_is_in_the_index() -> None:
