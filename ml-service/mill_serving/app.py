@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -19,13 +18,18 @@ from mill_kit.store.open import open_store
 from mill_serving.access import Access
 from mill_serving.admission import Lane
 from mill_serving.answers import AnswerCache
+from mill_serving.cells import Cells
 from mill_serving.census import Census
+from mill_serving.doors.batch import BatchDoor
 from mill_serving.doors.documents import create_documents
+from mill_serving.doors.doorway import Doorway
 from mill_serving.doors.front import Front
 from mill_serving.doors.http import RequestIds
 from mill_serving.doors.operations import metrics_route
-from mill_serving.doors.predict import Limits, PredictDoors
+from mill_serving.doors.predict import PredictDoor
+from mill_serving.doors.tables.forms import Caps
 from mill_serving.engine import Engine
+from mill_serving.files import private_folder
 from mill_serving.metrics import EngineCollector
 from mill_serving.packages import LoadedModel, PackageFolder, StoreHandle
 from mill_serving.registry import Registry
@@ -36,6 +40,7 @@ from mill_serving.snapshot.line import RedisLine
 from mill_serving.snapshot.rollout import Reporter, Rollout
 from mill_serving.snapshot.sources import RedisSource, StoreSource
 from mill_serving.statistics import Statistics
+from mill_serving.workers import Seat
 
 VERSION = version("mill-serving")
 
@@ -55,7 +60,7 @@ class Parts:
     reporter: Reporter | None
 
     def tasks(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        found: list[Callable[[], Coroutine[Any, Any, None]]] = [self.engine.rollout.run]
+        found: list[Callable[[], Coroutine[Any, Any, None]]] = [self.engine.rollout.run, self.engine.census.run]
         if self.settings.store.url:
             found.append(self.store_source.run)
         if self.redis_source and self.reporter:
@@ -63,17 +68,20 @@ class Parts:
         return found
 
 
-def create_app(settings: Settings) -> Parts:
-    """Builds without starting: `parts.front` is the ASGI app, its lifespan starts the sources and the rollout."""
+def create_app(settings: Settings, seat: Seat | None = None) -> Parts:
+    """Builds without starting: `parts.front` is the ASGI app, its lifespan starts the sources and the rollout.
+
+    `seat` is given to a worker that shares the replica with others.
+    """
     serving = settings.serving
-    packages = _private_folder(serving.cache_dir / "packages")
+    packages = private_folder(serving.cache_dir / "packages")
     store = StoreHandle(_opener(settings.store))
     keeper = SnapshotKeeper(serving.cache_dir / "snapshot.json", _publishers(settings), serving.snapshot_max_age_hours)
     folder = PackageFolder(packages, store)
-    registry = Registry[LoadedModel](folder.load, serving.cache_bytes)
+    registry = Registry[LoadedModel](folder.load, serving.cache_bytes // (seat.count if seat else 1))
     rollout = Rollout(keeper, registry, folder, find_shared(serving.shared_models_dir), serving.retry_seconds)
     keeper.on_change = rollout.refresh
-    engine = _engine(settings, rollout)
+    engine = _engine(settings, rollout, seat)
     line = RedisLine(settings.cache.url.get_secret_value()) if settings.cache.url else None
     source = StoreSource(store, keeper, settings.store.poll_seconds)
     listener = RedisSource(line, keeper) if line else None
@@ -88,7 +96,7 @@ def create_app(settings: Settings) -> Parts:
         store_source=source,
         line=line,
         redis_source=listener,
-        reporter=_reporter(line, rollout, settings) if line else None,
+        reporter=_reporter(line, rollout, settings, seat) if line else None,
     )
     documents.state.engine = engine
     documents.router.lifespan_context = _lifespan(parts)
@@ -96,11 +104,11 @@ def create_app(settings: Settings) -> Parts:
     return parts
 
 
-def _engine(settings: Settings, rollout: Rollout) -> Engine:
+def _engine(settings: Settings, rollout: Rollout, seat: Seat | None) -> Engine:
     serving = settings.serving
     token_file = settings.tokens.public_key_file
     lane, answers = Lane(serving.threads, serving.waiting_blocks), AnswerCache(serving.cached_predictions)
-    statistics = Statistics()
+    statistics = Statistics(Cells(seat.cells if seat else None))
     return Engine(
         rollout=rollout,
         keeper=rollout.keeper,
@@ -109,15 +117,16 @@ def _engine(settings: Settings, rollout: Rollout) -> Engine:
         lane=lane,
         answers=answers,
         statistics=statistics,
-        census=Census(statistics, rollout.registry, answers, lane),
+        census=Census(statistics, rollout.registry, answers, lane, seat),
         inline_microseconds=serving.inline_microseconds,
     )
 
 
 def _front(engine: Engine, documents: FastAPI, serving: ServingSettings) -> Front:
-    limits = Limits(serving.max_body_bytes, serving.max_batch_rows)
-    doors = PredictDoors(engine, engine.statistics, RequestIds(), limits)
-    return Front(doors, documents, engine.statistics)
+    statistics, ids, body_bytes = engine.statistics, RequestIds(), serving.max_body_bytes
+    doorway, caps = Doorway(statistics, body_bytes, ids), Caps(serving.max_batch_rows, body_bytes)
+    one = PredictDoor(engine, statistics, ids, body_bytes)
+    return Front(one, BatchDoor(engine, doorway, caps), (), documents, statistics)
 
 
 def _publishers(settings: Settings) -> dict[str, Any]:
@@ -138,9 +147,11 @@ def _opener(store: StoreSettings) -> Callable[[], ObjectStore] | None:
     return lambda: open_store(url, access, secret)
 
 
-def _reporter(line: RedisLine, rollout: Rollout, settings: Settings) -> Reporter:
+def _reporter(line: RedisLine, rollout: Rollout, settings: Settings, seat: Seat | None) -> Reporter:
+    """Each worker reports for itself: a route is deployed when all of them are ready."""
     cache, serving = settings.cache, settings.serving
-    return Reporter(line, rollout, serving.replica, serving.address, cache.report_seconds, cache.report_ttl_seconds)
+    name = f"{serving.replica}/{seat.number}" if seat else serving.replica
+    return Reporter(line, rollout, name, serving.address, cache.report_seconds, cache.report_ttl_seconds)
 
 
 def _health(engine: Engine, source: StoreSource | None, listener: RedisSource | None) -> Health:
@@ -197,10 +208,3 @@ async def _for_ever(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         except Exception as error:
             get_logger().error("background_task_failed", exc_info=error)
             await asyncio.sleep(1.0)
-
-
-def _private_folder(path: Path) -> Path:
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for leftover in path.glob(".fetch-*"):
-        leftover.unlink(missing_ok=True)
-    return path

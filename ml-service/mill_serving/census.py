@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
 
 from mill_serving.admission import Lane
 from mill_serving.answers import AnswerCache
@@ -10,24 +9,25 @@ from mill_serving.cells import read_cells
 from mill_serving.packages import LoadedModel
 from mill_serving.registry import Registry
 from mill_serving.statistics import Statistics, Together, together
+from mill_serving.workers import Seat
 
 _PUBLISH_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
 class Census:
-    """`folder` holds the cells of every worker, `own` is the file of this one; both None where there is one process only."""
+    """`seat` is None where one process is the whole replica."""
 
     statistics: Statistics
     registry: Registry[LoadedModel]
     answers: AnswerCache
     lane: Lane
-    folder: Path | None = None
-    own: Path | None = None
+    seat: Seat | None = None
 
     def take(self) -> Together:
         self.publish()
-        others = [path for path in sorted(self.folder.glob("*.cells")) if path != self.own] if self.folder else []
+        seat = self.seat
+        others = [path for path in sorted(seat.folder.glob("*.cells")) if path != seat.cells] if seat else []
         return together([self.statistics.cells.groups(), *map(read_cells, others)])
 
     async def run(self) -> None:

@@ -16,7 +16,7 @@ from mill_pack import Package, Signature, open_package
 
 from mill_serving.blocks import BlockReader
 from mill_serving.errors import ModelUnavailable
-from mill_serving.files import sha256_of
+from mill_serving.files import only_one, sha256_of
 from mill_serving.single import SingleRow
 from mill_serving.targets import Target
 
@@ -55,6 +55,7 @@ class StoreHandle:
 class PackageFolder:
     """`folder` holds the packages of this replica by sha256; shared models are read where they lie.
 
+    Those of the folder are private to us and never rewritten, so they are mapped: all workers of this host share their pages.
     `signatures` are remembered of every package opened so far, also after it was evicted.
     """
 
@@ -65,7 +66,7 @@ class PackageFolder:
     def load(self, target: Target) -> LoadedModel:
         """Blocks. Raises `ModelUnavailable`, saying why."""
         try:
-            package = open_package(self._local(target))
+            package = open_package(self._local(target), mapped=target.path is None)
         except Problem as error:
             get_logger().warning("package_refused", version_id=target.version_id, reason=error.detail)
             raise ModelUnavailable(error.detail) from error
@@ -92,12 +93,13 @@ class PackageFolder:
                 raise CorruptObject(f"{target.path.name} changed since this replica started")
             return target.path
         path = self.folder / f"{target.sha256}.mill"
-        if path.is_file() and sha256_of(path) == target.sha256:
-            return path
-        path.unlink(missing_ok=True)
-        if target.object_key is None:
-            raise CorruptObject(f"version {target.version_id} has no object key")
-        self.store.get().fetch(target.object_key, path, sha256=target.sha256)
+        with only_one(self.folder / f".{target.sha256}.lock"):  # of all workers on this host one fetches
+            if path.is_file() and sha256_of(path) == target.sha256:
+                return path
+            path.unlink(missing_ok=True)
+            if target.object_key is None:
+                raise CorruptObject(f"version {target.version_id} has no object key")
+            self.store.get().fetch(target.object_key, path, sha256=target.sha256)
         return path
 
 

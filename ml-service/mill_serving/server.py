@@ -1,6 +1,11 @@
-"""Uvicorn with a drain: on SIGTERM the replica says unready first, goes on answering for a moment, then stops."""
+"""Uvicorn with a drain: on SIGTERM the replica says unready first, goes on answering for a moment, then stops.
+
+While it drains every answer closes its connection, so that a proxy's idle connections are used up before they are closed under it.
+New connections are refused a moment before the last ones end: a proxy goes elsewhere then, also with a POST, for it sent nothing.
+"""
 
 import asyncio
+from collections.abc import Sequence
 from socket import socket
 from types import FrameType
 
@@ -10,27 +15,44 @@ from mill_serving.app import Parts
 from mill_serving.connection import class_for
 
 _KEEP_ALIVE_SECONDS = 75  # longer than nginx keeps its idle upstream connections
+_BACKLOG = 2048
 
 
 class DrainingServer(uvicorn.Server):
-    """The first signal starts the drain, a second one ends it at once."""
+    """The first signal starts the drain, a second one ends it at once. `alive` is a pipe that ends with the supervisor."""
 
-    def __init__(self, config: uvicorn.Config, parts: Parts) -> None:
+    def __init__(self, config: uvicorn.Config, parts: Parts, alive: int | None = None) -> None:
         super().__init__(config)
         self._parts = parts
+        self._alive = alive
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def serve(self, sockets: list[socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
+        if self._alive is not None:
+            self._loop.add_reader(self._alive, self._orphaned)
         await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
-        health = self._parts.health
-        if health.draining or self._loop is None:
+        if self._parts.health.draining or self._loop is None:
             self.should_exit = True
             return
-        health.draining = True
+        self._drain()
         self._loop.call_soon_threadsafe(self._stop_soon)
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Refuse new connections, give those that are open a moment to be used for the last time, then uvicorn's own way."""
+        self._drain()
+        for server in self.servers:
+            server.close()
+        for listening in sockets or []:
+            listening.close()
+        await asyncio.sleep(self._parts.settings.serving.linger_seconds if self.server_state.connections else 0)
+        await super().shutdown(sockets)
+
+    def _drain(self) -> None:
+        self._parts.health.draining = True
+        self._parts.front.is_draining = True
 
     def _stop_soon(self) -> None:
         asyncio.get_running_loop().call_later(self._parts.settings.serving.drain_seconds, self._stop)
@@ -38,13 +60,18 @@ class DrainingServer(uvicorn.Server):
     def _stop(self) -> None:
         self.should_exit = True
 
+    def _orphaned(self) -> None:
+        """The supervisor is gone: nobody would stop or replace this worker any more."""
+        if self._loop is not None and self._alive is not None:
+            self._loop.remove_reader(self._alive)
+        self._drain()
+        self._stop_soon()
 
-def serve(parts: Parts, host: str, port: int) -> None:
+
+def serve(parts: Parts, sockets: Sequence[socket], alive: int | None = None) -> None:
     """Blocks until the process is told to stop. Every wait at the end is bounded."""
     config = uvicorn.Config(
         parts.front,
-        host=host,
-        port=port,
         loop="uvloop",
         http=class_for(parts.front.answer_now),
         lifespan="on",
@@ -53,7 +80,8 @@ def serve(parts: Parts, host: str, port: int) -> None:
         log_config=None,
         server_header=False,
         proxy_headers=False,
+        backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=parts.settings.serving.stop_seconds,
     )
-    DrainingServer(config, parts).run()
+    DrainingServer(config, parts, alive).run(list(sockets))

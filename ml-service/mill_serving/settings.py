@@ -36,6 +36,12 @@ class KeyFile(_Concern):
 
 
 class ServingSettings(_Concern):
+    """`cache_bytes` is for the whole host: with several `workers` each may load an equal share of it.
+
+    A stopping replica says unready for `drain_seconds` and goes on answering, takes no new connections for `linger_seconds` while
+    those it has end, and has `stop_seconds` for what is still running.
+    """
+
     cache_dir: Path = Path(".modelmill/serving")
     cache_bytes: int = Field(default=2 * 2**30, ge=2**20)
     shared_models_dir: Path | None = None
@@ -43,6 +49,7 @@ class ServingSettings(_Concern):
     replica: str = Field(default_factory=socket.gethostname, min_length=1, max_length=128)
     address: str = ""
     inline_microseconds: float = Field(default=100.0, ge=0)
+    workers: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=2, ge=1, le=64)
     waiting_blocks: int = Field(default=128, ge=0)
     max_body_bytes: int = Field(default=16 * 2**20, ge=1024)
@@ -50,6 +57,7 @@ class ServingSettings(_Concern):
     cached_predictions: int = Field(default=50_000, ge=0)
     retry_seconds: float = Field(default=2.0, gt=0)
     drain_seconds: float = Field(default=1.0, ge=0)
+    linger_seconds: float = Field(default=0.5, ge=0)
     stop_seconds: int = Field(default=25, ge=1)
 
 

@@ -5,13 +5,15 @@ Paths are read as they came on the wire, so that a percent-encoded slash in a mo
 
 import time
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mill_serving.doors.batch import BatchDoor
+from mill_serving.doors.doorway import known_method
 from mill_serving.doors.http import Headers
-from mill_serving.doors.predict import PredictDoors, known_method
+from mill_serving.doors.predict import PredictDoor
 from mill_serving.statistics import Statistics
 
 _PREDICT = b"/predict/"
@@ -21,32 +23,49 @@ _LONGEST_KEPT = 300
 Parsed = tuple[Literal["one", "batch"], str]
 
 
+class SideDoor(Protocol):
+    """A protocol beside our own: it knows its paths."""
+
+    def at(self, path: bytes) -> ASGIApp | None:
+        """Who answers here; None where it is no path of this protocol."""
+        ...
+
+
 @dataclass
 class Front:
-    doors: PredictDoors
+    one: PredictDoor
+    batch: BatchDoor
+    sides: tuple[SideDoor, ...]
     documented: ASGIApp
     statistics: Statistics
+    is_draining: bool = False
     _paths: dict[bytes, Parsed | None] = field(default_factory=dict[bytes, Parsed | None])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.documented(scope, receive, send)
+        if self.is_draining:
+            send = _closing(send)
         path: bytes = scope.get("raw_path") or scope["path"].encode()
         if path.startswith(_PREDICT):
             parsed = self._paths.get(path) or self._parse(path)
             if parsed is not None:
                 if scope["method"] != "POST":
-                    return await self.doors.wrong_method(scope, send)
-                door = self.doors.one if parsed[0] == "one" else self.doors.batch
+                    return await self.one.wrong_method(scope, send)
+                door = self.one.serve if parsed[0] == "one" else self.batch.serve
                 return await door(scope, receive, send, parsed[1])
+        for side in self.sides:
+            app = side.at(path)
+            if app is not None:
+                return await app(scope, receive, send)
         return await self._document(scope, path, receive, send)
 
     def answer_now(self, path: bytes, headers: Headers, body: bytes) -> tuple[bytes, bytes] | None:
         """The answer to an ordinary row without waiting, for a path met before; None where the ASGI app must answer."""
-        parsed = self._paths.get(path)
+        parsed = None if self.is_draining else self._paths.get(path)
         if parsed is None or parsed[0] != "one":
             return None
-        return self.doors.answer_now(headers, body, parsed[1])
+        return self.one.answer_now(headers, body, parsed[1])
 
     def _parse(self, path: bytes) -> Parsed | None:
         """`/predict/a%2Fb/batch` is a batch for `a/b`; without encoding, all but a last `/batch` is the name."""
@@ -79,3 +98,15 @@ class Front:
             self.statistics.active -= 1
             route = getattr(inner.get("route"), "path", "unmatched")
             self.statistics.answered(known_method(scope["method"]), route, status, time.perf_counter() - begun)
+
+
+def _closing(send: Send) -> Send:
+    """The client is told not to use this connection again: a proxy then opens its next one to another replica."""
+
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [pair for pair in message.get("headers", []) if pair[0].lower() != b"connection"]
+            message = {**message, "headers": [*headers, (b"connection", b"close")]}
+        await send(message)
+
+    return told

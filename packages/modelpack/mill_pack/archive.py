@@ -4,6 +4,7 @@ There is one way to write given entries, and reading accepts that way alone: no 
 folders or second copies of a name. So a changed byte is found wherever it lies, and there is no parser to play tricks on.
 """
 
+import mmap
 import os
 import re
 import secrets
@@ -13,6 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mill_pack.errors import InvalidPackage
+
+Buffer = bytes | mmap.mmap
+"""A whole package, read or mapped."""
 
 MAX_BYTES = (1 << 31) - 1
 MAX_ENTRIES = 15
@@ -49,7 +53,7 @@ def content_offset(name: str) -> int:
     return _LOCAL.size + len(name)
 
 
-def read_archive(data: bytes, *, verify: bool = True) -> dict[str, memoryview]:
+def read_archive(data: Buffer, *, verify: bool = True) -> dict[str, memoryview]:
     """The entries in order, as views on `data`. `verify` checks the CRC of every entry; the first is always checked."""
     if not _END.size < len(data) <= MAX_BYTES:
         raise InvalidPackage("The file is empty, cut short or too large to be a package.")
@@ -96,7 +100,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.close(folder)
 
 
-def _read_central(data: bytes, position: int, end: int, local_offset: int) -> tuple[bytes, int, int, int]:
+def _read_central(data: Buffer, position: int, end: int, local_offset: int) -> tuple[bytes, int, int, int]:
     if position + _CENTRAL.size > end:
         raise InvalidPackage("The directory of the package is cut short.")
     fields = _CENTRAL.unpack_from(data, position)

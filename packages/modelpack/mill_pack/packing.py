@@ -1,6 +1,7 @@
 """Writing a package (the trainer, once) and opening it (ml-service, batch scoring)."""
 
 import hashlib
+import mmap
 import os
 import statistics
 import time
@@ -12,7 +13,7 @@ import numpy as np
 from mill_contracts.training import Cost
 from pydantic import ValidationError
 
-from mill_pack.archive import MAX_BYTES, archive_bytes, content_offset, read_archive, write_atomically
+from mill_pack.archive import MAX_BYTES, Buffer, archive_bytes, content_offset, read_archive, write_atomically
 from mill_pack.encoding import Encoder
 from mill_pack.engines.base import EnginePayload
 from mill_pack.engines.registry import TOLERANCES, load_engine, shape_of
@@ -55,13 +56,17 @@ def package_bytes(
     return archive_bytes({MANIFEST: text + b" " * _padding(len(text), payload), **payload.files})
 
 
-def open_package(path: Path, *, verify: bool = True, replay_golden: bool = True) -> Package:
-    """Raises `InvalidPackage`, `GoldenRowsDiffer`, `EngineMissing`. Without `verify` file digests are taken on trust."""
+def open_package(path: Path, *, verify: bool = True, replay_golden: bool = True, mapped: bool = False) -> Package:
+    """Raises `InvalidPackage`, `GoldenRowsDiffer`, `EngineMissing`. Without `verify` file digests are taken on trust.
+
+    `mapped`: use the file's pages in place, shared with every process that does so too. It must never be rewritten or shortened
+    (removing or replacing it is fine); only a folder that nobody else writes to promises that.
+    """
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size > MAX_BYTES:
                 raise InvalidPackage("The file is too large to be a package.")
-            data = file.read()
+            data = _map(file.fileno()) if mapped else file.read()
     except OSError as error:
         raise InvalidPackage(f"The package cannot be read: {error.strerror}.") from error
     package = package_of(data, verify=verify)
@@ -70,7 +75,7 @@ def open_package(path: Path, *, verify: bool = True, replay_golden: bool = True)
     return package
 
 
-def package_of(data: bytes, *, verify: bool = True) -> Package:
+def package_of(data: Buffer, *, verify: bool = True) -> Package:
     """The package from its bytes; golden rows are not replayed."""
     entries = read_archive(data, verify=verify)
     if next(iter(entries)) != MANIFEST or len(entries[MANIFEST]) > MAX_MANIFEST:
@@ -141,6 +146,12 @@ _COPIED = (
     "lineage",
     "cost",
 )
+
+
+def _map(descriptor: int) -> Buffer:
+    if os.fstat(descriptor).st_size == 0:
+        return b""
+    return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
 
 
 def _read_manifest(text: bytes) -> Manifest:
