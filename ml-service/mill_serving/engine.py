@@ -13,6 +13,7 @@ from mill_serving.admission import Lane
 from mill_serving.answers import AnswerCache
 from mill_serving.census import Census
 from mill_serving.errors import ModelNotFound
+from mill_serving.intake import INPUT_DATA, Intake
 from mill_serving.packages import LoadedModel
 from mill_serving.registry import Registry
 from mill_serving.single import Identity
@@ -117,6 +118,8 @@ class Engine:
         counters = self.statistics.of(target)
         try:
             loaded = self.registry.peek(target) or await self.registry.get(target)
+            if target.policy is not None:
+                (row,) = Intake(loaded.package, target.policy).prepared([row], INPUT_DATA)
             if use_cache and loaded.row_microseconds >= _CACHE_PAYS_MICROSECONDS:
                 prediction, cached = await self._remembered(target, loaded, row)
                 if cached:

@@ -1,6 +1,6 @@
 """One row from bytes to bytes: a decoder, the engine and an answer, all made for one package when it is loaded.
 
-`PredictDoors.one` is the caller. It takes less than the general way and never something else: whatever is unusual gives None, and
+`PredictDoor.serve` is the caller. It takes less than the general way and never something else: whatever is unusual gives None, and
 the door goes the general way, which also says what is wrong. Compiled at load; immutable, used on the event loop.
 """
 

@@ -12,9 +12,10 @@ from mill_kit.http.request_id import RequestIdMiddleware
 from mill_kit.http.unforeseen import Unforeseen
 
 from mill_serving.doors import wire
+from mill_serving.doors.batch import BATCH
 from mill_serving.doors.http import RequestIds, read_head
 from mill_serving.doors.json_schema import row_schema
-from mill_serving.doors.predict import BATCH, ONE
+from mill_serving.doors.predict import ONE
 from mill_serving.doors.schemas import GlobalStatistics, Latency, ModelInfo, ModelList, ModelStatistics, Stats
 from mill_serving.engine import Engine
 from mill_serving.statistics import ModelView

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import msgspec
 from mill_kit.logs import get_logger
 from mill_kit.problems import Problem, Unavailable
 from starlette.types import Receive, Scope, Send
@@ -17,6 +18,7 @@ from mill_serving.doors.http import ClientLeft, Head, RequestIds, read_body, rea
 from mill_serving.errors import BodyTooLarge, MethodNotAllowed
 from mill_serving.statistics import Statistics
 
+_encode = msgspec.json.Encoder().encode
 JSON = b"application/json"
 _CLIENT_CLOSED = 499
 _UNPACKED_INLINE = 1 << 12
@@ -122,6 +124,12 @@ def media_type(value: bytes) -> tuple[str, dict[str, str]]:
     name, *rest = value.decode("latin-1").split(";")
     pairs = (part.partition("=") for part in rest)
     return name.strip().lower(), {key.strip().lower(): text.strip().strip('"') for key, _, text in pairs}
+
+
+def problem_reply(problem: Problem, call: Call) -> Reply:
+    """The refusal as `application/problem+json`."""
+    document = problem.document(instance=call.path, request_id=call.head.request_id.decode())
+    return Reply(_encode(document), problem.status, b"application/problem+json")
 
 
 def foreseen(error: Exception, path: str, request_id: str) -> Problem:

@@ -1,0 +1,144 @@
+"""`POST /predict/{model}/batch`: many rows as JSON, NDJSON, CSV, an Arrow stream or Parquet, answered in the same form or by Accept.
+
+JSON answers carry what is known of the call in their body, the other forms in headers.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from mill_pack import InvalidInput, Predictions
+from starlette.types import Receive, Scope, Send
+
+from mill_serving.doors import wire
+from mill_serving.doors.answers import row_answers
+from mill_serving.doors.doorway import Call, Doorway, Reply, problem_reply
+from mill_serving.doors.tables.forms import (
+    CONTENT_TYPES,
+    Caps,
+    FormName,
+    answer_form,
+    form_of,
+    read_table,
+    write_table,
+)
+from mill_serving.engine import Engine
+from mill_serving.intake import Intake
+from mill_serving.packages import LoadedModel
+from mill_serving.targets import Target
+
+BATCH = "/predict/{model}/batch"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """How the rows come, how the answer goes, and what the query or the content type says besides."""
+
+    form: FormName
+    answer: FormName
+    header: bool
+    probabilities: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    predictions: Predictions
+    shown: bool
+
+    @property
+    def rows(self) -> int:
+        return len(self.predictions.values)
+
+
+@dataclass(frozen=True)
+class BatchDoor:
+    engine: Engine
+    doorway: Doorway
+    caps: Caps
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
+        shown = b"probabilities=false" not in scope.get("query_string", b"")
+
+        async def handle(call: Call) -> Reply:
+            return await self._answer(call, name, shown=shown)
+
+        await self.doorway.serve(scope, receive, send, route=BATCH, handle=handle, refuse=problem_reply)
+
+    async def _answer(self, call: Call, name: str, *, shown: bool) -> Reply:
+        content_type, parameters = call.media_type()
+        form = form_of(content_type, parameters)
+        answer = answer_form(call.header(b"accept").decode("latin-1"), form)
+        asked = _Asked(form, answer, parameters.get("header") != "absent", shown)
+        target = self.engine.find(name, call.secret)
+        body = await call.body()
+        return await self.engine.predict_block(target, lambda loaded: self._block(loaded, body, target, asked, call))
+
+    def _block(self, loaded: LoadedModel, body: bytes, target: Target, asked: _Asked, call: Call) -> tuple[int, Reply]:
+        """Runs in the lane: parsing and rendering of blocks stay off the event loop as well."""
+        intake = Intake(loaded.package, target.policy)
+        found = self._json(loaded, intake, body) if asked.form == "json" else self._table(intake, body, asked)
+        if asked.answer == "json":
+            return found.rows, Reply(_document(target, found, call))
+        payload = write_table(asked.answer, found.predictions, probabilities=found.shown)
+        content_type = CONTENT_TYPES[asked.answer].encode()
+        return found.rows, Reply(payload, content_type=content_type, headers=_about(target, found.predictions))
+
+    def _json(self, loaded: LoadedModel, intake: Intake, body: bytes) -> _Found:
+        return (self._quickly(loaded, body) if intake.policy is None else None) or self._row_by_row(intake, body)
+
+    def _quickly(self, loaded: LoadedModel, body: bytes) -> _Found | None:
+        block = loaded.blocks.read(body)
+        if block is None:
+            return None
+        self.caps.check(block.rows)
+        try:
+            return _Found(loaded.package.predict_columns(block.columns), block.return_probabilities)
+        except InvalidInput:
+            return None  # the slow way names row and feature
+
+    def _row_by_row(self, intake: Intake, body: bytes) -> _Found:
+        request = wire.read_batch(body)
+        self.caps.check(len(request.inputs))
+        return _Found(intake.rows(request.inputs), request.return_probabilities)
+
+    def _table(self, intake: Intake, body: bytes, asked: _Asked) -> _Found:
+        features = intake.package.signature.features
+        rows = read_table(asked.form, body, features, self.caps, header=asked.header)
+        found = intake.rows(rows) if isinstance(rows, list) else intake.table(rows)
+        return _Found(found, asked.probabilities)
+
+
+def _document(target: Target, found: _Found, call: Call) -> bytes:
+    rows = row_answers(found.predictions, shown=found.shown)
+    milliseconds = (time.perf_counter() - call.begun) * 1e3
+    return wire.encode(
+        wire.BatchAnswer(
+            target.model_id,
+            rows,
+            len(rows),
+            round(milliseconds, 4),
+            round(milliseconds / len(rows), 6),
+            wire.now(),
+            wire.BatchMetadata(
+                target.name,
+                target.version,
+                target.version_id,
+                sum(row.low_confidence for row in rows),
+                found.predictions.warnings,
+                call.head.request_id.decode(),
+            ),
+        )
+    )
+
+
+def _about(target: Target, found: Predictions) -> tuple[tuple[bytes, bytes], ...]:
+    about = [
+        (b"x-model-id", target.model_id.encode()),
+        (b"x-model-name", quote(target.name, safe="").encode()),
+        (b"x-model-version", str(target.version).encode()),
+        (b"x-model-version-id", target.version_id.encode()),
+    ]
+    if found.warnings:
+        about.append((b"x-prediction-warnings", json.dumps(found.warnings[:20])[:4000].encode()))
+    return tuple(about)
