@@ -1,4 +1,4 @@
-"""`modelmill up | down | status | logs`: plugged into the SDK's command by the entry point `modelmill.commands`."""
+"""`modelmill up | down | status | logs | flower`: plugged into the SDK's command by the entry point `modelmill.commands`."""
 
 import json
 import sys
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from mill_local import control
 from mill_local.errors import StackProblem
+from mill_local.flower import FLOWER_PORT, USER, running_flower
 from mill_local.home import Home, StackState, read_state
 from mill_local.plan import API_PORT, SERVING_PORT, StackOptions
 from mill_local.ports import LOOPBACK
@@ -28,8 +29,8 @@ FOLLOW_SECONDS = 0.3
 
 
 def commands(app: typer.Typer) -> None:
-    """Add the four commands to `app`."""
-    for function in (up, down, status, logs):
+    """Add the five commands to `app`."""
+    for function in (up, down, status, logs, flower):
         app.command()(function)
 
 
@@ -97,6 +98,18 @@ def logs(
             time.sleep(FOLLOW_SECONDS)
             for name, path in chosen.items():
                 offsets[name] = print_from(name, path, offsets[name], alone=part is not None)
+
+
+def flower(
+    home: HomeOption = DEFAULT_HOME,
+    port: Annotated[int, typer.Option(help="Flower's port; the next free one when taken.")] = FLOWER_PORT,
+) -> None:
+    """Watch the workers in a browser, until Ctrl-C. The user is admin, the password is new each time."""
+    place = Home(home.absolute())
+    with friendly(), running_flower(place, control.running(place), port=port) as console:
+        typer.echo(f"Flower   {console.url}\nUser     {USER}\nPassword {console.password}\nCtrl-C stops it")
+        sys.stdout.flush()
+        console.wait()
 
 
 @contextmanager

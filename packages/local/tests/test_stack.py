@@ -1,9 +1,13 @@
 """The whole embedded stack through its commands: up, status, logs, down, and up again with the data kept."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,6 +83,53 @@ def test_no_secret_is_readable_by_others_or_shown_in_a_command_line(home: Path) 
     for log in (home / "logs").glob("*.log"):
         assert not any(word in log.read_text() for word in words), f"{log.name} holds a password"
     mill(home, "down")
+
+
+@pytest.mark.timeout(300)
+def test_flower_asks_for_its_password_and_shows_the_workers(home: Path) -> None:
+    assert mill(home, "flower").returncode == 1, "there is nothing to watch"
+    up(home)
+    command = [sys.executable, "-m", "mill_local", "flower", "--home", str(home), "--port", str(free_port())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as console:
+        assert console.stdout is not None
+        said = dict(line.split() for line in (console.stdout.readline() for _ in range(3)))
+        shown = Path(f"/proc/{console.pid}/cmdline").read_bytes().decode()
+        refused = status_of(said["Flower"])
+        wrong = status_of(said["Flower"], "admin", "guess")
+        workers = wait_for_workers(f"{said['Flower']}/workers?json=1", said["User"], said["Password"])
+        console.send_signal(signal.SIGINT)
+        console.wait(20)
+    assert (refused, wrong) == (401, 401)
+    assert {name.split("@")[0] for name in workers} == {"worker-ml", "worker-data"}
+    assert said["Password"] not in shown
+    with pytest.raises(OSError, match="refused"):
+        status_of(said["Flower"])
+    mill(home, "down")
+
+
+def opener(user: str, password: str) -> urllib.request.OpenerDirector:
+    credentials = b64encode(f"{user}:{password}".encode()).decode()
+    made = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    made.addheaders = [("Authorization", f"Basic {credentials}")] if user else []
+    return made
+
+
+def status_of(url: str, user: str = "", password: str = "") -> int:
+    try:
+        with opener(user, password).open(url, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as refusal:
+        return refusal.code
+
+
+def wait_for_workers(url: str, user: str, password: str) -> list[str]:
+    """The names of the workers, once Flower has heard of both."""
+    deadline, names = time.monotonic() + 60, list[str]()
+    while len(names) < 2 and time.monotonic() < deadline:
+        with opener(user, password).open(url, timeout=10) as answer:
+            names = [worker["hostname"] for worker in json.load(answer)["data"]]
+        time.sleep(0.2)
+    return names
 
 
 def test_a_stack_that_cannot_start_says_why_and_leaves_nothing_running(home: Path) -> None:
