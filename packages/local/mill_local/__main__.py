@@ -1,4 +1,4 @@
-"""`python -m mill_local up|down|status|logs`: the same commands without the SDK; how `up --detach` starts its supervisor."""
+"""`python -m mill_local up|down|status|logs|flower`: the same commands without the SDK; how `up --detach` starts its supervisor."""
 
 import typer
 
