@@ -1,38 +1,105 @@
-"""The lane where block predictions and slow models run: a few threads, a bounded queue, and a refusal beyond it."""
+"""The lane where block predictions and slow models run: a few threads, a bounded queue, and a refusal beyond it.
+
+A call is refused at once when the queue is full, for all or for its model, or when it would wait longer than its deadline; one
+whose deadline passes or whose client leaves while it waits is not run.
+"""
 
 import asyncio
+import contextlib
+import math
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from mill_serving.errors import Overloaded
+from mill_serving.deadline import DEADLINE
+from mill_serving.errors import DeadlineMissed, Overloaded, TooManyForModel
 
 T = TypeVar("T")
+_WEIGHT_OF_NEW = 0.1
 
 
 class Lane:
     """Used on the event loop. Work releases the GIL inside numpy and the engines, so that single rows go on beside it."""
 
-    def __init__(self, threads: int, waiting: int) -> None:
+    def __init__(self, threads: int, waiting: int, waiting_per_model: int | None = None) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="lane")
         self._limit = threads + waiting
+        self._limit_per_model = threads + (waiting if waiting_per_model is None else waiting_per_model)
+        self._per_model: dict[str, int] = {}
+        self._mean_seconds = 0.0
+        self.size = threads
         self.pending = 0
+        self.running = 0
+        self.done = 0
+        self.busy_seconds = 0.0
         self.refused = 0
+        self.dropped = 0
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Raises `Overloaded` at once when as much runs and waits as may."""
-        if self.pending >= self._limit:
-            self.refused += 1
-            raise Overloaded
+    @property
+    def expected_wait(self) -> float:
+        """Seconds until a new call would begin, as things went lately."""
+        return self._mean_seconds * max(0, self.pending - self.size + 1) / self.size
+
+    async def run(self, work: Callable[[], T], model: str = "") -> T:
+        """Raises `Overloaded`, `TooManyForModel` or `DeadlineMissed`. The deadline is that of the request (`deadline.DEADLINE`)."""
+        deadline = DEADLINE.get()
+        self._admit(model, deadline)
         self.pending += 1
-        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        future.add_done_callback(self._leave)
-        return await asyncio.shield(future)  # a caller that leaves does not free a thread that is still busy
+        self._per_model[model] = self._per_model.get(model, 0) + 1
+        loop = asyncio.get_running_loop()
+        job = self._threads.submit(self._timed, work, deadline)
+        job.add_done_callback(lambda done: _on_loop(loop, self._leave, model, done))
+        try:
+            return await asyncio.shield(asyncio.wrap_future(job))
+        except asyncio.CancelledError:
+            self.dropped += job.cancel()  # what has not begun never will; a thread that is busy stays counted
+            raise
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _leave(self, future: "asyncio.Future[Any]") -> None:
+    def _admit(self, model: str, deadline: float | None) -> None:
+        wait = self.expected_wait
+        retry = max(1, math.ceil(wait))
+        refusal: Exception | None = None
+        if self.pending >= self._limit:
+            refusal = Overloaded(retry)
+        elif self._per_model.get(model, 0) >= self._limit_per_model:
+            refusal = TooManyForModel(retry)
+        elif deadline is not None and time.perf_counter() + wait + self._mean_seconds > deadline:
+            refusal = DeadlineMissed(retry)
+        if refusal is not None:
+            self.refused += 1
+            raise refusal
+
+    def _timed(self, work: Callable[[], T], deadline: float | None) -> T:
+        """Runs in a thread; its counts are exact enough without a lock."""
+        begun = time.perf_counter()
+        if deadline is not None and begun > deadline:
+            self.dropped += 1
+            raise DeadlineMissed(1)
+        self.running += 1
+        try:
+            return work()
+        finally:
+            self.running -= 1
+            self._note(time.perf_counter() - begun)
+
+    def _note(self, seconds: float) -> None:
+        self.done += 1
+        self.busy_seconds += seconds
+        self._mean_seconds += (seconds - self._mean_seconds) * (_WEIGHT_OF_NEW if self.done > 1 else 1.0)
+
+    def _leave(self, model: str, job: "Future[Any]") -> None:
         self.pending -= 1
-        if not future.cancelled():
-            future.exception()
+        self._per_model[model] -= 1
+        if not self._per_model[model]:
+            del self._per_model[model]
+        if not job.cancelled():
+            job.exception()
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: Any) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody counts any more
+        loop.call_soon_threadsafe(call, *arguments)

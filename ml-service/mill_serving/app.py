@@ -107,7 +107,10 @@ def create_app(settings: Settings, seat: Seat | None = None) -> Parts:
 def _engine(settings: Settings, rollout: Rollout, seat: Seat | None) -> Engine:
     serving = settings.serving
     token_file = settings.tokens.public_key_file
-    lane, answers = Lane(serving.threads, serving.waiting_blocks), AnswerCache(serving.cached_predictions)
+    lane, answers = (
+        Lane(serving.threads, serving.waiting_blocks, serving.waiting_blocks_per_model),
+        AnswerCache(serving.cached_predictions),
+    )
     statistics = Statistics(Cells(seat.cells if seat else None))
     return Engine(
         rollout=rollout,

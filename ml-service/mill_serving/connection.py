@@ -6,11 +6,12 @@ be hot is handed to it as if it had just begun. See docs/adr/0012-a-short-way-th
 # pyright: reportOptionalMemberAccess=false, reportUnnecessaryComparison=false
 # Uvicorn says of its parser and its cycle that they are never None; before the first request and after the last they are.
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 Headers = list[tuple[bytes, bytes]]
@@ -47,6 +48,7 @@ class HotConnection(HttpToolsProtocol):
         self._is_hot = False
         self._hot_body = b""
         self._seen = 0.0
+        self._answering: asyncio.Task[Any] | None = None
 
     def data_received(self, data: bytes) -> None:
         """The keep-alive timer is left running; its handler looks at when something was last heard."""
@@ -120,9 +122,26 @@ class HotConnection(HttpToolsProtocol):
         else:
             super().timeout_keep_alive_handler()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """A client that leaves takes its request with it: what still waits for it is cancelled."""
+
+        async def answered(scope: Any, receive: Any, send: Any) -> None:
+            self._answering = asyncio.current_task()
+            try:
+                await app(scope, receive, send)
+            except asyncio.CancelledError:
+                if not cycle.disconnected:
+                    raise
+            finally:
+                self._answering = None
+
+        super()._start_asgi_task(cycle, answered)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_hot, self._hot_body = False, b""
         super().connection_lost(exc)
+        if self._answering is not None and self.cycle.disconnected:
+            self._answering.cancel()
         self._unset_keepalive_if_required()
 
     def _await_more(self, seconds: float) -> None:

@@ -135,13 +135,21 @@ class Engine:
         counters.succeed(begun, 1)
         return prediction, cached
 
-    async def predict_block(self, target: Target, work: Callable[[LoadedModel], tuple[int, T]]) -> T:
-        """Run `work` (it reads rows, predicts, renders and returns how many) in the lane. Raises `Overloaded` when it is full."""
+    async def predict_block(
+        self, target: Target, work: Callable[[LoadedModel], tuple[int, T]], *, is_small: bool = False
+    ) -> T:
+        """Run `work` (it reads rows, predicts, renders and returns how many) in the lane. Raises `Overloaded` when it is full.
+
+        `is_small`: of a few rows, not worth a thread where the model is quick.
+        """
         begun = time.perf_counter()
         counters = self.statistics.of(target)
         try:
             loaded = await self.load(target)
-            rows, result = await self.lane.run(lambda: work(loaded))
+            if is_small and loaded.row_microseconds <= self.quick_microseconds:
+                rows, result = work(loaded)
+            else:
+                rows, result = await self.lane.run(lambda: work(loaded), target.sha256)
         except Problem as problem:
             counters.refuse(problem.status)
             raise

@@ -134,9 +134,33 @@ class Overloaded(Unavailable):
     slug = "overloaded"
     title = "Too many predictions at once"
 
-    def __init__(self) -> None:
+    def __init__(self, retry_seconds: int = 1) -> None:
         super().__init__(
-            "as many block predictions run and wait as are allowed; retry soon", headers={"retry-after": "1"}
+            "as many block predictions run and wait as are allowed; retry soon",
+            headers={"retry-after": str(retry_seconds)},
+        )
+
+
+class TooManyForModel(Problem):
+    status = 429
+    slug = "too-many-for-model"
+    title = "Too many predictions of one model at once"
+
+    def __init__(self, retry_seconds: int = 1) -> None:
+        super().__init__(
+            "as many block predictions of this model run and wait as are allowed; retry soon",
+            headers={"retry-after": str(retry_seconds)},
+        )
+
+
+class DeadlineMissed(Unavailable):
+    slug = "deadline-missed"
+    title = "The answer would come too late"
+
+    def __init__(self, retry_seconds: int = 1) -> None:
+        super().__init__(
+            "this cannot be predicted within X-Request-Deadline-Ms now; retry later or allow more time",
+            headers={"retry-after": str(retry_seconds)},
         )
 
 

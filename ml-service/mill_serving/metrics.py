@@ -12,6 +12,9 @@ from mill_serving.statistics import Together
 
 _COUNTERS = {
     "inference_lane_refused": "Predictions refused as too many",
+    "inference_lane_dropped": "Predictions dropped: too late, or the client had left",
+    "inference_lane_done": "Predictions the lane has run",
+    "inference_lane_busy_seconds": "Time the lane's threads were busy",
     "model_cache_hits": "Calls that found their package loaded",
     "model_cache_misses": "Calls that had to wait for a load",
     "model_cache_evictions": "Packages evicted for room",
@@ -23,6 +26,8 @@ _COUNTERS = {
 _GAUGES = {
     "active_requests": "Requests being answered now",
     "inference_lane_pending": "Block predictions running or waiting",
+    "inference_lane_running": "Block predictions running now",
+    "inference_lane_threads": "Threads that predict blocks",
     "model_cache_bytes": "Bytes of loaded packages, of all workers",
     "model_cache_budget_bytes": "Bytes loaded packages may take on this host, of all workers",
     "model_cache_entries": "Loaded packages, each counted in every worker that holds it",

@@ -5,14 +5,16 @@ New connections are refused a moment before the last ones end: a proxy goes else
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from socket import socket
 from types import FrameType
+from typing import cast
 
 import uvicorn
 
 from mill_serving.app import Parts
-from mill_serving.connection import class_for
+from mill_serving.connection import HotConnection, class_for
 
 _KEEP_ALIVE_SECONDS = 75  # longer than nginx keeps its idle upstream connections
 _BACKLOG = 2048
@@ -43,12 +45,18 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Refuse new connections, give those that are open a moment to be used for the last time, then uvicorn's own way."""
         self._drain()
+        waiting = [connection for listening in sockets or [] for connection in _accept_all(listening)]
         for server in self.servers:
             server.close()
-        for listening in sockets or []:
-            listening.close()
+        loop = asyncio.get_running_loop()
+        for connection in waiting:
+            await loop.connect_accepted_socket(self._connection, connection)
         await asyncio.sleep(self._parts.settings.serving.linger_seconds if self.server_state.connections else 0)
         await super().shutdown(sockets)
+
+    def _connection(self) -> asyncio.Protocol:
+        kind = cast("type[HotConnection]", self.config.http_protocol_class)
+        return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     def _drain(self) -> None:
         self._parts.health.draining = True
@@ -66,6 +74,18 @@ class DrainingServer(uvicorn.Server):
             self._loop.remove_reader(self._alive)
         self._drain()
         self._stop_soon()
+
+
+def _accept_all(listening: socket) -> list[socket]:
+    """Connections that wait to be accepted would be reset when the socket closes, with the requests their clients have sent."""
+    listening.setblocking(False)
+    found: list[socket] = []
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = listening.accept()
+            connection.setblocking(False)
+            found.append(connection)
+    return found
 
 
 def serve(parts: Parts, sockets: Sequence[socket], alive: int | None = None) -> None:

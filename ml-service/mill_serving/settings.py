@@ -52,6 +52,7 @@ class ServingSettings(_Concern):
     workers: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=2, ge=1, le=64)
     waiting_blocks: int = Field(default=128, ge=0)
+    waiting_blocks_per_model: int = Field(default=64, ge=0)
     max_body_bytes: int = Field(default=16 * 2**20, ge=1024)
     max_batch_rows: int = Field(default=10_000, ge=1)
     cached_predictions: int = Field(default=50_000, ge=0)

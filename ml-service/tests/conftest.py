@@ -286,7 +286,9 @@ def launch() -> Start:
     """`with launch(folder, MILL_…=…) as replica`: the service as a process on `folder`, with the keys that lie in it."""
 
     @contextmanager
-    def run(folder: Path, redis_url: str | None = None, store: bool = True, **variables: str) -> Generator[Replica]:
+    def run(
+        folder: Path, redis_url: str | None = None, store: bool = True, port: int = 0, **variables: str
+    ) -> Generator[Replica]:
         keys = {"MILL_TOKENS__PUBLIC_KEY_FILE": "tokens.pem", "MILL_PUBLISH__PUBLIC_KEY_FILE": "publish.pem"}
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("MILL_")},
@@ -302,7 +304,7 @@ def launch() -> Start:
             **variables,
         }
         log = folder / "ml-service.log"
-        port = _free_port()
+        port = port or _free_port()
         with log.open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "mill_serving", "serve", "--port", str(port)], env=environment, stderr=output
@@ -324,6 +326,11 @@ def launch() -> Start:
 def start(tmp_path: Path, control: ControlPlane, launch: Start) -> Start:
     """A replica that believes `control`."""
     return partial(launch, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    return _free_port
 
 
 def report_of(cache: redis.Redis) -> ReplicaReport | None:

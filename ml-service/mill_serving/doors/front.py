@@ -10,10 +10,13 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mill_serving.deadline import DEADLINE, deadline_of
+from mill_serving.deadline import HEADER as DEADLINE_HEADER
 from mill_serving.doors.batch import BatchDoor
 from mill_serving.doors.doorway import known_method
-from mill_serving.doors.http import Headers
+from mill_serving.doors.http import Headers, answer_problem, read_head
 from mill_serving.doors.predict import PredictDoor
+from mill_serving.errors import InvalidRequest
 from mill_serving.statistics import Statistics
 
 _PREDICT = b"/predict/"
@@ -47,6 +50,8 @@ class Front:
         if self.is_draining:
             send = _closing(send)
         path: bytes = scope.get("raw_path") or scope["path"].encode()
+        if not await self._hears_deadline(scope, send):
+            return None
         if path.startswith(_PREDICT):
             parsed = self._paths.get(path) or self._parse(path)
             if parsed is not None:
@@ -59,6 +64,19 @@ class Front:
             if app is not None:
                 return await app(scope, receive, send)
         return await self._document(scope, path, receive, send)
+
+    async def _hears_deadline(self, scope: Scope, send: Send) -> bool:
+        """False when the header is not one, and that was answered."""
+        for name, value in scope["headers"]:
+            if name == DEADLINE_HEADER:
+                try:
+                    DEADLINE.set(deadline_of(value))
+                except InvalidRequest as problem:
+                    method = known_method(scope["method"])
+                    self.statistics.answered(method, "unmatched", problem.status, 0.0)
+                    await answer_problem(send, problem, scope["path"], read_head(scope, self.one.ids).request_id)
+                    return False
+        return True
 
     def answer_now(self, path: bytes, headers: Headers, body: bytes) -> tuple[bytes, bytes] | None:
         """The answer to an ordinary row without waiting, for a path met before; None where the ASGI app must answer."""

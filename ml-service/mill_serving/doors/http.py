@@ -11,10 +11,11 @@ import msgspec
 from mill_kit.problems import Problem
 from starlette.types import Receive, Scope, Send
 
+from mill_serving.deadline import HEADER as DEADLINE_HEADER
 from mill_serving.errors import BodyTooLarge
 
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{8,64}")
-_SPECIAL = frozenset({b"content-encoding"})
+_SPECIAL = frozenset({b"content-encoding", DEADLINE_HEADER})
 _encode = msgspec.json.Encoder().encode
 
 

@@ -44,7 +44,7 @@ class PredictDoor:
         statistics = self.statistics
         statistics.active += 1
         head = read_head(scope, self.ids)
-        status = 200
+        status = _CLIENT_CLOSED
         try:
             body = await read_body(receive, head.length, self.limit)
             if head.is_special:
@@ -53,6 +53,7 @@ class PredictDoor:
             payload = self.engine.quick_answer(target, body, begun, head.request_id)
             if payload is None:
                 payload = await self._general(target, body, begun, head)
+            status = 200
             await answer(send, 200, payload, head.request_id)
         except Exception as error:
             status = await _refuse(send, scope, head, error)
