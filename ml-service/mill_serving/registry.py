@@ -80,6 +80,15 @@ class Registry(Generic[Loaded]):
             self._flights[target.sha256] = flight
         return await asyncio.shield(flight)
 
+    def drop(self, target: Target) -> bool:
+        """Make room now. Running calls keep theirs, and the next call loads it again."""
+        dropped = self._loaded.pop(target.sha256, None)
+        if dropped is None:
+            return False
+        self.bytes -= dropped.nbytes
+        self.counts.evictions += 1
+        return True
+
     async def close(self) -> None:
         flights = list(self._flights.values())
         if flights:

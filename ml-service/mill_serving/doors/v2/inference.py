@@ -1,0 +1,120 @@
+"""From input tensors to a table of features, from predictions to output tensors: what REST and gRPC have in common.
+
+Inputs are one tensor per feature, of the shape [n] or [n, 1], or a single tensor [n, d] with the features in signature order.
+Outputs: `predict` (label or value), `probabilities` [n, classes], `confidence`, `low_confidence`, and `probability_<class>`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from mill_contracts.tables import ColumnKind
+from mill_pack import Package, Predictions, Signature
+
+from mill_serving.doors.tables.forms import Caps
+from mill_serving.doors.v2.tensors import BOOL, BYTES, FP64, Tensor, as_objects
+from mill_serving.errors import MalformedTensor
+from mill_serving.intake import Intake, Table
+
+PREDICT, PROBABILITIES, CONFIDENCE, LOW_CONFIDENCE = "predict", "probabilities", "confidence", "low_confidence"
+PROBABILITY = "probability_"
+_DATATYPES: dict[ColumnKind, str] = {
+    ColumnKind.NUMBER: FP64,
+    ColumnKind.INTEGER: "INT64",
+    ColumnKind.BOOLEAN: BOOL,
+}
+VARIABLE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """-1 stands for a size that varies."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+def input_specs(signature: Signature) -> list[TensorSpec]:
+    """Dates are text; whole numbers that may be missing are FP64, where NaN says so."""
+    return [
+        TensorSpec(
+            feature.name,
+            FP64 if feature.nullable and feature.kind is ColumnKind.INTEGER else _DATATYPES.get(feature.kind, BYTES),
+            (VARIABLE,),
+        )
+        for feature in signature.features
+    ]
+
+
+def output_specs(package: Package) -> list[TensorSpec]:
+    labels = package.labels
+    if not labels:
+        return [TensorSpec(PREDICT, FP64, (VARIABLE,))]
+    return [
+        TensorSpec(PREDICT, BYTES, (VARIABLE,)),
+        TensorSpec(PROBABILITIES, FP64, (VARIABLE, len(labels))),
+        TensorSpec(CONFIDENCE, FP64, (VARIABLE,)),
+        TensorSpec(LOW_CONFIDENCE, BOOL, (VARIABLE,)),
+        *(TensorSpec(PROBABILITY + label, FP64, (VARIABLE,)) for label in labels),
+    ]
+
+
+def infer(
+    intake: Intake, inputs: Sequence[Tensor], wanted: Sequence[str], caps: Caps
+) -> tuple[Predictions, list[Tensor]]:
+    """Raises `MalformedTensor`, `InvalidInput`, or what the caps say."""
+    outputs = _chosen(intake.package, wanted)
+    table = as_table(inputs, intake.package.signature)
+    caps.check(len(next(iter(table.values()))))
+    found = intake.table(table)
+    return found, [_output(found, name) for name in outputs]
+
+
+def as_table(inputs: Sequence[Tensor], signature: Signature) -> Table:
+    """Raises `MalformedTensor` where the shapes make no table."""
+    if not inputs:
+        raise MalformedTensor("there are no inputs")
+    features = signature.features
+    if len(inputs) == 1 and len(inputs[0].shape) == 2 and inputs[0].shape[1] == len(features):
+        matrix = inputs[0].values.reshape(inputs[0].shape)
+        return {feature.name: matrix[:, number] for number, feature in enumerate(features)}
+    table: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = {}
+    for tensor in inputs:
+        if tensor.name in table:
+            raise MalformedTensor(f"{tensor.name!r} is sent twice")
+        if len(tensor.values) != tensor.shape[0]:
+            raise MalformedTensor(
+                f"{tensor.name!r}: the shape {list(tensor.shape)} is no column; send [n] or [n, 1] per feature, "
+                f"or one tensor [n, {len(features)}] of all features"
+            )
+        table[tensor.name] = tensor.values
+    if len({len(values) for values in table.values()}) > 1:
+        raise MalformedTensor("the inputs have different numbers of rows")
+    return table
+
+
+def _chosen(package: Package, wanted: Sequence[str]) -> list[str]:
+    known = [spec.name for spec in output_specs(package)]
+    for name in wanted:
+        if name not in known:
+            raise MalformedTensor(f"there is no output {name[:100]!r}; there are {', '.join(known[:20])}")
+    return list(dict.fromkeys(wanted)) or known[:2]
+
+
+def _output(found: Predictions, name: str) -> Tensor:
+    rows = len(found.values)
+    if name == PREDICT:
+        if isinstance(found.values, list):
+            return Tensor(name, BYTES, (rows,), as_objects(found.values))
+        return Tensor(name, FP64, (rows,), found.values)
+    if name == LOW_CONFIDENCE:
+        return Tensor(name, BOOL, (rows,), found.low_confidence)
+    if found.probabilities is None or found.confidence is None:
+        raise MalformedTensor(f"a regression has no output {name!r}")
+    if name == PROBABILITIES:
+        return Tensor(name, FP64, found.probabilities.shape, found.probabilities.ravel())
+    if name == CONFIDENCE:
+        return Tensor(name, FP64, (rows,), found.confidence)
+    column = found.labels.index(name.removeprefix(PROBABILITY))
+    return Tensor(name, FP64, (rows,), np.ascontiguousarray(found.probabilities[:, column]))

@@ -1,0 +1,214 @@
+"""The Open Inference Protocol over HTTP, everything under `/v2`. Bodies are read whatever their Content-Type says.
+
+Tensors may be JSON or bytes, both ways. Every refusal, also of a wrong address or method, is `{"error": "…"}`.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import unquote
+
+import msgspec
+from mill_kit.http.health import Health
+from mill_kit.problems import Problem
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mill_serving.doors.doorway import Call, Doorway, Reply
+from mill_serving.doors.tables.forms import Caps
+from mill_serving.doors.v2 import describe
+from mill_serving.doors.v2.framing import read_request, render
+from mill_serving.doors.v2.inference import infer
+from mill_serving.doors.v2.repository import find, find_managed
+from mill_serving.engine import Engine
+from mill_serving.errors import MalformedTensor, NoSuchAddress
+from mill_serving.intake import Intake
+from mill_serving.packages import LoadedModel
+from mill_serving.targets import Target
+
+_PREFIX = b"/v2"
+_LENGTH = b"inference-header-content-length"
+_SMALL_BODY = 1 << 12
+_encode = msgspec.json.Encoder().encode
+
+Action = Literal[
+    "server", "live", "health", "models", "all_stats", "index", "load", "unload",
+    "metadata", "ready", "infer", "config", "stats", "nothing",
+]  # fmt: skip
+_OF_MODEL: dict[bytes, Action] = {b"ready": "ready", b"infer": "infer", b"config": "config", b"stats": "stats"}
+_FIXED: dict[tuple[bytes, ...], Action] = {
+    (): "server",
+    (b"health", b"live"): "live",
+    (b"health", b"ready"): "health",
+    (b"models",): "models",
+    (b"models", b"stats"): "all_stats",
+    (b"repository", b"index"): "index",
+}
+_ROUTES: dict[Action, str] = {
+    "server": "/v2",
+    "live": "/v2/health/live",
+    "health": "/v2/health/ready",
+    "models": "/v2/models",
+    "all_stats": "/v2/models/stats",
+    "index": "/v2/repository/index",
+    "load": "/v2/repository/models/{model}/load",
+    "unload": "/v2/repository/models/{model}/unload",
+    "metadata": "/v2/models/{model}",
+    "ready": "/v2/models/{model}/ready",
+    "infer": "/v2/models/{model}/infer",
+    "config": "/v2/models/{model}/config",
+    "stats": "/v2/models/{model}/stats",
+    "nothing": "unmatched",
+}
+_POSTED = frozenset({"index", "load", "unload", "infer"})
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    action: Action
+    name: str = ""
+    version: str = ""
+
+
+def address_of(path: bytes) -> Address:
+    """`/v2/models/a%2Fb/versions/3/infer`; a name may hold slashes, encoded or not."""
+    segments = tuple(path[len(_PREFIX) :].strip(b"/").split(b"/")) if len(path.rstrip(b"/")) > len(_PREFIX) else ()
+    if segments in _FIXED:
+        return Address(_FIXED[segments])
+    match segments:
+        case (b"repository", b"models", *name, (b"load" | b"unload") as last) if name:
+            return Address("load" if last == b"load" else "unload", _text(name))
+        case (b"models", *rest) if rest:
+            action = _OF_MODEL.get(rest[-1]) if len(rest) > 1 else None
+            name = rest[:-1] if action else rest
+            if len(name) > 2 and name[-2] == b"versions":
+                return Address(action or "metadata", _text(name[:-2]), _text(name[-1:]))
+            return Address(action or "metadata", _text(name))
+        case _:
+            return Address("nothing")
+
+
+@dataclass(frozen=True)
+class InferenceDoor:
+    """A side door of the front."""
+
+    engine: Engine
+    doorway: Doorway
+    caps: Caps
+    health: Health
+
+    def at(self, path: bytes) -> ASGIApp | None:
+        if path != _PREFIX and not path.startswith(_PREFIX + b"/"):
+            return None
+        address = address_of(path)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            handlers: dict[Action, Callable[[Call, Address], Awaitable[Reply]]] = {
+                "server": self._server, "live": self._live, "health": self._health, "models": self._models,
+                "all_stats": self._all_stats, "index": self._index, "load": self._load, "unload": self._unload,
+                "metadata": self._metadata, "ready": self._ready, "infer": self._infer, "config": self._config,
+                "stats": self._stats, "nothing": _nothing,
+            }  # fmt: skip
+
+            async def handle(call: Call) -> Reply:
+                if address.action != "nothing":
+                    call.allow(*(("POST",) if address.action in _POSTED else ("GET", "HEAD")))
+                return await handlers[address.action](call, address)
+
+            route = _ROUTES[address.action]
+            await self.doorway.serve(scope, receive, send, route=route, handle=handle, refuse=_refuse)
+
+        return app
+
+    async def _server(self, _call: Call, _address: Address) -> Reply:
+        return _json(describe.server(self.health.version))
+
+    async def _live(self, _call: Call, _address: Address) -> Reply:
+        return _json({"live": True})
+
+    async def _health(self, _call: Call, _address: Address) -> Reply:
+        ready = await self.health.is_ready()
+        return _json({"ready": ready}, 200 if ready else 503)
+
+    async def _models(self, call: Call, _address: Address) -> Reply:
+        return _json({"models": sorted({target.name for target in self.engine.visible(call.secret)})})
+
+    async def _all_stats(self, call: Call, _address: Address) -> Reply:
+        return _json(describe.statistics(self.engine, self.engine.visible(call.secret)))
+
+    async def _index(self, call: Call, _address: Address) -> Reply:
+        asked = _object(await call.body())
+        targets = self.engine.visible(call.secret)
+        return _json(describe.index(self.engine, targets, ready_only=asked.get("ready") is True))
+
+    async def _load(self, call: Call, address: Address) -> Reply:
+        """The files of a model come from its deployment alone: parameters that bring others are not read."""
+        await self.engine.load(find_managed(self.engine, address.name, call.secret))
+        return _json({})
+
+    async def _unload(self, call: Call, address: Address) -> Reply:
+        self.engine.registry.drop(find_managed(self.engine, address.name, call.secret))
+        return _json({})
+
+    async def _metadata(self, call: Call, address: Address) -> Reply:
+        target, loaded = await self._loaded(call, address)
+        versions = describe.versions(self.engine, target, call.secret)
+        return _json(describe.metadata(target, loaded, versions))
+
+    async def _ready(self, call: Call, address: Address) -> Reply:
+        target = find(self.engine, address.name, address.version, call.secret)
+        ready = describe.is_ready(self.engine, target)
+        return _json({"name": target.name, "ready": ready}, 200 if ready else 503)
+
+    async def _config(self, call: Call, address: Address) -> Reply:
+        target, loaded = await self._loaded(call, address)
+        return _json(describe.config(target, loaded))
+
+    async def _stats(self, call: Call, address: Address) -> Reply:
+        target = find(self.engine, address.name, address.version, call.secret)
+        return _json(describe.statistics(self.engine, [target]))
+
+    async def _infer(self, call: Call, address: Address) -> Reply:
+        target = find(self.engine, address.name, address.version, call.secret)
+        body = await call.body()
+        length = call.header(_LENGTH)
+
+        def work(loaded: LoadedModel) -> tuple[int, Reply]:
+            asked = read_request(body, length)
+            found, outputs = infer(Intake(loaded.package, target.policy), asked.inputs, asked.wanted, self.caps)
+            payload, head = render(asked, target, found, outputs)
+            if head is None:
+                return len(found.values), Reply(payload, packable=True)
+            framed = ((_LENGTH, b"%d" % head),)
+            return len(found.values), Reply(
+                payload, content_type=b"application/octet-stream", headers=framed, packable=True
+            )
+
+        return await self.engine.predict_block(target, work, is_small=len(body) <= _SMALL_BODY)
+
+    async def _loaded(self, call: Call, address: Address) -> tuple[Target, LoadedModel]:
+        target = find(self.engine, address.name, address.version, call.secret)
+        return target, await self.engine.load(target)
+
+
+async def _nothing(_call: Call, _address: Address) -> Reply:
+    raise NoSuchAddress("the Open Inference Protocol has no such address")
+
+
+def _json(document: Any, status: int = 200) -> Reply:
+    return Reply(_encode(document), status, packable=True)
+
+
+def _refuse(problem: Problem, _call: Call) -> Reply:
+    return Reply(_encode({"error": problem.detail}), problem.status)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """An empty body is an empty object. Raises `MalformedTensor`."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any]) if body.strip() else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedTensor(f"the body is no JSON object: {error}") from None
+
+
+def _text(segments: "tuple[bytes, ...] | list[bytes]") -> str:
+    return unquote(b"/".join(segments).decode("latin-1"))
