@@ -28,6 +28,7 @@ from mill_serving.doors.http import RequestIds
 from mill_serving.doors.operations import metrics_route
 from mill_serving.doors.predict import PredictDoor
 from mill_serving.doors.tables.forms import Caps
+from mill_serving.doors.v2.rest import InferenceDoor
 from mill_serving.engine import Engine
 from mill_serving.files import private_folder
 from mill_serving.metrics import EngineCollector
@@ -91,7 +92,7 @@ def create_app(settings: Settings, seat: Seat | None = None) -> Parts:
         settings=settings,
         engine=engine,
         health=health,
-        front=_front(engine, documents, serving),
+        front=_front(engine, documents, serving, health),
         documents=documents,
         store_source=source,
         line=line,
@@ -125,11 +126,12 @@ def _engine(settings: Settings, rollout: Rollout, seat: Seat | None) -> Engine:
     )
 
 
-def _front(engine: Engine, documents: FastAPI, serving: ServingSettings) -> Front:
+def _front(engine: Engine, documents: FastAPI, serving: ServingSettings, health: Health) -> Front:
     statistics, ids, body_bytes = engine.statistics, RequestIds(), serving.max_body_bytes
     doorway, caps = Doorway(statistics, body_bytes, ids), Caps(serving.max_batch_rows, body_bytes)
     one = PredictDoor(engine, statistics, ids, body_bytes)
-    return Front(one, BatchDoor(engine, doorway, caps), (), documents, statistics)
+    sides = (InferenceDoor(engine, doorway, caps, health),)
+    return Front(one, BatchDoor(engine, doorway, caps), sides, documents, statistics)
 
 
 def _publishers(settings: Settings) -> dict[str, Any]:
