@@ -105,6 +105,8 @@ class HotConnection(HttpToolsProtocol):
                 return
             self._cool_down()
         super().on_message_complete()
+        if not self.pipeline:
+            self.flow.resume_reading()  # paused by a large body, or nobody would see the client leave
 
     def shutdown(self) -> None:
         """A request half received is still answered."""
