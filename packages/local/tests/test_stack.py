@@ -45,6 +45,15 @@ def up(home: Path) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The home and the state of a stack that runs."""
+    folder = tmp_path_factory.mktemp("stack") / ".modelmill"
+    state = up(folder)
+    yield folder, state
+    mill(folder, "down")
+
+
 @pytest.mark.timeout(300)
 def test_the_stack_comes_up_answers_stops_and_comes_up_again_with_its_data(home: Path) -> None:
     state = up(home)
@@ -70,8 +79,8 @@ def test_the_stack_comes_up_answers_stops_and_comes_up_again_with_its_data(home:
 
 
 @pytest.mark.timeout(300)
-def test_no_secret_is_readable_by_others_or_shown_in_a_command_line(home: Path) -> None:
-    state = up(home)
+def test_no_secret_is_readable_by_others_or_shown_in_a_command_line(stack: tuple[Path, dict[str, Any]]) -> None:
+    home, state = stack
     secrets = [path for path in home.rglob("secrets/*") if path.is_file()]
     assert len(secrets) >= 10
     assert all(path.stat().st_mode & 0o077 == 0 for path in secrets)
@@ -82,13 +91,11 @@ def test_no_secret_is_readable_by_others_or_shown_in_a_command_line(home: Path) 
     assert not any(word in (home / "stack.json").read_text() for word in words)
     for log in (home / "logs").glob("*.log"):
         assert not any(word in log.read_text() for word in words), f"{log.name} holds a password"
-    mill(home, "down")
 
 
 @pytest.mark.timeout(300)
-def test_flower_asks_for_its_password_and_shows_the_workers(home: Path) -> None:
-    assert mill(home, "flower").returncode == 1, "there is nothing to watch"
-    up(home)
+def test_flower_asks_for_its_password_and_shows_the_workers(stack: tuple[Path, dict[str, Any]]) -> None:
+    home, _ = stack
     command = [sys.executable, "-m", "mill_local", "flower", "--home", str(home), "--port", str(free_port())]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as console:
         assert console.stdout is not None
@@ -104,7 +111,12 @@ def test_flower_asks_for_its_password_and_shows_the_workers(home: Path) -> None:
     assert said["Password"] not in shown
     with pytest.raises(OSError, match="refused"):
         status_of(said["Flower"])
-    mill(home, "down")
+
+
+def test_without_a_stack_there_is_nothing_to_watch(home: Path) -> None:
+    refused = mill(home, "flower")
+    assert refused.returncode == 1
+    assert "modelmill up" in refused.stderr
 
 
 def opener(user: str, password: str) -> urllib.request.OpenerDirector:
