@@ -36,14 +36,9 @@ class TensorSpec:
 
 
 def input_specs(signature: Signature) -> list[TensorSpec]:
-    """Dates are text; whole numbers that may be missing are FP64, where NaN says so."""
+    """Dates are text. Any other numeric datatype is taken as well: FP64, say, where whole numbers may be missing (NaN)."""
     return [
-        TensorSpec(
-            feature.name,
-            FP64 if feature.nullable and feature.kind is ColumnKind.INTEGER else _DATATYPES.get(feature.kind, BYTES),
-            (VARIABLE,),
-        )
-        for feature in signature.features
+        TensorSpec(feature.name, _DATATYPES.get(feature.kind, BYTES), (VARIABLE,)) for feature in signature.features
     ]
 
 
