@@ -3,16 +3,22 @@
 import asyncio
 import random
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
 
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from mill_api.access.dependencies import Me, Work
 from mill_api.app import create_app
+from mill_api.db import Database, UnitOfWork
 from mill_api.errors import Conflict
 from mill_api.parts import Parts
 from mill_api.projects.tables import ProjectRow
 from mill_api.settings import Settings
 from mill_api.testing import Person
+from mill_contracts.ids import WorkspaceId
 from sqlalchemy.pool import QueuePool
 
 
@@ -70,3 +76,29 @@ async def test_clients_that_leave_give_their_connections_back(client: AsyncClien
     assert pool.checkedout() == 0
     answers = await asyncio.gather(*(client.get("/api/v1/projects", headers=ada.headers) for _ in range(30)))
     assert {answer.status_code for answer in answers} == {200}
+
+
+class LostAnswers(Database):
+    """The database commits, and the connection breaks before it can say so."""
+
+    @asynccontextmanager
+    async def writing(self, tenant: WorkspaceId | None = None) -> AsyncGenerator[UnitOfWork]:
+        async with super().writing(tenant) as work:
+            yield work
+        raise ConnectionResetError
+
+
+async def test_an_upload_that_may_be_committed_keeps_its_object(
+    settings: Settings, parts: Parts, client: AsyncClient, ada: Person
+) -> None:
+    project = (await client.post("/api/v1/projects", json={"name": "p"}, headers=ada.headers)).json()["id"]
+    application = create_app(settings)
+    unsure = replace(parts.datasets, database=LostAnswers(parts.database.engine))
+    application.state.parts = replace(parts, datasets=unsure)
+    async with AsyncClient(transport=ASGITransport(application), base_url="http://modelmill.test") as odd:
+        form: dict[str, Any] = {"data": {"project_id": project}, "files": {"file": ("people.csv", b"a\n1\n")}}
+        answer = await odd.post("/api/v1/datasets", **form, headers=ada.headers)
+        assert answer.status_code == 503
+    (kept,) = (await client.get("/api/v1/datasets", headers=ada.headers)).json()["items"]
+    raw = await client.get(f"/api/v1/datasets/{kept['id']}/download", headers=ada.headers)
+    assert raw.content == b"a\n1\n"
