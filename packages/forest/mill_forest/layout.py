@@ -54,9 +54,12 @@ _RULES: Final = {
 _CODES: Final = 4
 """The kernel's CATEGORY_COLUMN."""
 LAYOUTS: Final = {"walk": 0, "lockstep": 1, "phased": 2, "blend": 3}
+"""What a kernel may choose at best; every layout but walk and blend also exists without crowns."""
 
 
-def kernel_options(forest: Forest, layout: str, *, numpy_link: bool, avx2: bool) -> dict[str, int]:
+def kernel_options(
+    forest: Forest, layout: str, *, numpy_link: bool = False, avx2: bool = True, crowned: bool = True
+) -> dict[str, int]:
     """The whole numbers the kernel is built from; `layout` is the best one it may choose."""
     mean = forest.aggregation is Aggregation.MEAN
     return {
@@ -73,6 +76,7 @@ def kernel_options(forest: Forest, layout: str, *, numpy_link: bool, avx2: bool)
         "divisor": forest.trees_per_margin if mean else 1,
         "layout": LAYOUTS[layout],
         "use_avx2": avx2,
+        "crowned": crowned,
     }
 
 

@@ -24,12 +24,12 @@ class Predictor:
 
     forest: Final[Forest]
 
-    def __init__(self, forest: Forest, *, layout: str = "blend", avx2: bool = True) -> None:
-        """Validate and compile; `layout` and `avx2` bound what the kernel may choose (all give the same bits)."""
+    def __init__(self, forest: Forest, *, layout: str = "blend", avx2: bool = True, crowned: bool = True) -> None:
+        """Validate and compile; the options bound what the kernel may choose (all give the same bits)."""
         self.forest = validate(forest)
         # scikit-learn takes softmax and exponential from numpy, whose vector code differs from glibc's.
         self._numpy_link = forest.library is Library.SKLEARN and forest.link in _NUMPY_LINKS
-        options = kernel_options(forest, layout, numpy_link=self._numpy_link, avx2=avx2)
+        options = kernel_options(forest, layout, numpy_link=self._numpy_link, avx2=avx2, crowned=crowned)
         self._kernel = Kernel(options, forest.link_scale, kernel_arrays(forest))
         self._row = self._kernel.row
         self._explainer: Explainer | None = None
@@ -113,6 +113,6 @@ def _new_explainer(forest: Forest) -> Explainer:
         raise UnsupportedForest("this forest does not say how much data its nodes saw, so it cannot be explained")
     arrays = kernel_arrays(forest) | {"cover": forest.cover.astype(np.float64)}
     try:
-        return Explainer(kernel_options(forest, "walk", numpy_link=False, avx2=False), arrays)
+        return Explainer(kernel_options(forest, "walk"), arrays)
     except OverflowError as error:
         raise UnsupportedForest(str(error)) from error

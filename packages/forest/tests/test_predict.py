@@ -76,8 +76,8 @@ def test_every_layout_gives_the_same_bits(
     assert reference.layout == "walk"
     chosen: set[str] = set()
     for layout in ("lockstep", "phased", "blend"):
-        for avx2 in (True, False):
-            predictor = Predictor(forest, layout=layout, avx2=avx2)
+        for quick in (True, False):
+            predictor = Predictor(forest, layout=layout, avx2=quick, crowned=quick)
             chosen.add(predictor.layout)
             assert differences(predictor.predict(rows), expected) == 0
             assert differences(predictor.raw(rows), margins) == 0
@@ -91,11 +91,12 @@ def test_blocks_of_any_size_and_threads_give_the_same_bits(
 ) -> None:
     x = table(0)[0]
     rows = x[np.random.default_rng(1).integers(0, len(x), count)]
-    predictor = Predictor(forests[name])
     expected = Predictor(forests[name], layout="walk").predict(rows)
     assert expected.shape == (count, 3)
-    for threads in (1, 2, 3, 1000):
-        assert differences(predictor.predict(rows, threads), expected) == 0
+    for layout in ("lockstep", "blend"):
+        predictor = Predictor(forests[name], layout=layout)
+        for threads in (1, 2, 3, 1000):
+            assert differences(predictor.predict(rows, threads), expected) == 0
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -122,7 +123,8 @@ def test_one_row_takes_microseconds(forests: dict[str, Forest], table: Table) ->
 @pytest.mark.parametrize("name", NAMES)
 def test_memory_is_told(name: str, forests: dict[str, Forest]) -> None:
     forest = forests[name]
-    assert forest.nbytes / 2 < Predictor(forest).nbytes < 6 * forest.nbytes
+    # equal leaves are kept once, so a deep forest of classes takes less than its arrays
+    assert forest.nbytes / 20 < Predictor(forest).nbytes < 6 * forest.nbytes
 
 
 @pytest.mark.parametrize(

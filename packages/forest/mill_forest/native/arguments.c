@@ -84,12 +84,13 @@ static int read_arrays(Plan *plan, PyObject *arrays, Py_ssize_t *n_nodes) {
 }
 
 int plan_from_python(Plan *plan, PyObject *options, PyObject *arrays, Py_ssize_t *n_nodes) {
-    int32_t layout = 0;
+    int32_t layout = 0, crowned = 0;
     if (read_options(plan, options) || option(options, "layout", &layout)) return -1;
+    if (option(options, "crowned", &crowned)) return -1;
     if (read_arrays(plan, arrays, n_nodes)) return -1;
     int32_t *node_bin = copied(arrays, "node_bin", *n_nodes, sizeof(int32_t), NULL);
     if (!node_bin) return -1;
-    int failed = plan_compile(plan, node_bin, (int32_t)*n_nodes, layout);
+    int failed = plan_compile(plan, node_bin, (int32_t)*n_nodes, layout, crowned);
     free(node_bin);
     if (failed) PyErr_NoMemory();
     return failed;

@@ -22,22 +22,59 @@ typedef struct {
     int32_t codes;
 } Node;
 
-/* A numeric split whose children are neighbours: right = left + 1, both counted from the tree's first node.
- * A leaf has the threshold NaN and left = itself - 1, so that a step from a leaf stays there. */
+/* Values and thresholds of numeric forests are compared as keys: whole numbers of the same order as the floats, NaN
+ * the highest, because a whole number compares and adds up in two instructions. */
+static inline uint64_t double_key(double x) {
+    union {
+        double number;
+        uint64_t bits;
+    } view = {x + 0.0}; /* -0 becomes 0 */
+    if (x != x) return UINT64_MAX;
+    return view.bits >> 63 ? ~view.bits : view.bits | (uint64_t)1 << 63;
+}
+
+static inline uint32_t float_key(float x) {
+    union {
+        float number;
+        uint32_t bits;
+    } view = {x + 0.0f};
+    if (x != x) return UINT32_MAX;
+    return view.bits >> 31 ? ~view.bits : view.bits | (uint32_t)1 << 31;
+}
+
+/* Leaves have keys below this one, of minus infinity as a float. */
+#define LOWEST_KEY 0x007fffff
+
+/* A numeric split whose children are neighbours: right = left + 1, both counted from the tree's first node; rows above
+ * its key go right. A leaf has left = itself - 1 and as key the number of its values, which every row is above, so that
+ * a step from a leaf stays there. */
 typedef struct {
-    double threshold;
+    uint64_t key;
     uint32_t left, column;
 } Pair;
 
 /* The same in eight bytes, for forests of float32 thresholds: left << COLUMN_BITS | column. */
 typedef struct {
-    float threshold;
-    uint32_t link;
+    uint32_t key, link;
 } SmallPair;
-/* Codes as bytes: those from NO_SET up are in no set of a forest that is blended. */
-enum { NO_SET_CODE = 254, MISSING_CODE = 255, SET_BYTES = 32 };
 enum { COLUMN_BITS = 10, COLUMN_MASK = (1 << COLUMN_BITS) - 1 };
 
+/* The first levels of a tree as a complete one, whose node i has the children 2i and 2i + 1, so that a step needs no
+ * link; a leaf among them goes left to the end. Then `exits` says which pair a row has come to (and whether
+ * it is a leaf), or, where the crown is the whole tree, the number of its values. `column` is the start of the column
+ * in a tile of LANES rows. */
+typedef struct {
+    uint64_t key;
+    uint32_t column;
+} Crown;
+typedef struct {
+    uint32_t key, column;
+} SmallCrown;
+enum { MAX_CROWN = 10 };
+#define LEAF_EXIT ((uint32_t)1 << 31)
+
+/* Codes as bytes: those from NO_SET up are in no set of a forest that is blended. */
+enum { NO_SET_CODE = 254, MISSING_CODE = 255, SET_BYTES = 32 };
 /* One split of a blend program: rows whose bin exceeds `bin` take b, the others a. Bits of `constants` say
  * whether a (1) and b (2) are leaf numbers rather than slots. Where `set` is not 0, the column holds codes and the
  * set's bits say which of them take a. */
@@ -64,10 +101,17 @@ typedef struct {
     int32_t *roots;
     uint32_t *category_bits, *known_bits;
     int32_t *category_offsets, *known_offsets;
-    /* Numeric forests: neighbouring children, with the leaf row of each pair. */
+    /* Numeric forests: neighbouring children, wide or small, and the distinct values of their leaves. */
     Pair *pairs;
     SmallPair *small;
-    int32_t *pair_leaf, *depth;
+    int32_t *depth, n_values;
+    double *values; /* n_values x width */
+    float *single_values;
+    Crown *crowns;
+    SmallCrown *small_crowns;
+    uint32_t *exits;
+    int64_t *crown_start;
+    int32_t *crown_depth;
     /* Forests of small trees: binned columns and blend programs. */
     Blend *program;
     uint8_t *sets; /* SET_BYTES each; the first stands for none */
@@ -119,16 +163,21 @@ static inline int goes_left(const Plan *plan, const Node *node, const double *ro
 }
 
 /* plan.c */
-int plan_compile(Plan *plan, const int32_t *node_bin, int32_t n_nodes, int best);
+int plan_compile(Plan *plan, const int32_t *node_bin, int32_t n_nodes, int best, int crowned);
 void plan_free(Plan *plan);
 size_t plan_bytes(const Plan *plan);
 void *aligned_zeros(size_t count, size_t size);
 
-/* walk.c: scratch sizes are in bytes; a call handles at most walk_block rows */
+/* pairs.c: 0, or -1 without memory */
+int32_t largest_tree(const Plan *plan);
+int build_pairs(Plan *plan, int32_t n_nodes);
+int build_crowns(Plan *plan);
+
+/* walk.c: scratch sizes are in bytes; a call handles as many rows as it has scratch for, best walk_block */
 size_t row_scratch(const Plan *plan);
 void walk_row(const Plan *plan, const double *row, double *out, int raw, void *scratch);
 size_t walk_block(const Plan *plan);
-size_t walk_scratch(const Plan *plan);
+size_t walk_scratch(const Plan *plan, size_t rows);
 void walk_rows(const Plan *plan, const double *x, size_t rows, double *out, int raw, void *scratch);
 
 /* blend.c: a call handles at most BLOCK_ROWS rows */

@@ -96,10 +96,10 @@ static Job new_job(const Plan *plan, const double *x, double *out, size_t rows, 
     Job job = {.plan = plan, .x = x, .out = out, .rows = rows, .raw = raw};
     int blend = plan->layout == LAYOUT_BLEND;
     job.block = blend ? BLOCK_ROWS : walk_block(plan);
-    job.scratch = blend ? blend_scratch(plan) : walk_scratch(plan);
     size_t share = (rows + (size_t)threads - 1) / (size_t)threads;
     size_t rounded = (share + BLOCK_ROWS - 1) / BLOCK_ROWS * BLOCK_ROWS;
     if (rounded < job.block) job.block = rounded;
+    job.scratch = blend ? blend_scratch(plan) : walk_scratch(plan, job.block);
     return job;
 }
 

@@ -22,14 +22,14 @@ void *aligned_zeros(size_t count, size_t size) {
     return memory;
 }
 
-#define OWNED(plan)                                                                                              \
-    {(plan)->base,           (plan)->group,         (plan)->leaves,          (plan)->single_leaves,              \
-     (plan)->column_feature, (plan)->column_rule,   (plan)->nodes,           (plan)->roots,                      \
-     (plan)->category_bits,  (plan)->known_bits,    (plan)->category_offsets, (plan)->known_offsets,             \
-     (plan)->pairs,          (plan)->small,         (plan)->pair_leaf,       (plan)->depth,                      \
-     (plan)->program,        (plan)->sets,          (plan)->program_offsets, (plan)->leaf_offsets,               \
-     (plan)->bin_offsets,    (plan)->bin_span,      (plan)->bin_start,       (plan)->bins,                       \
-     (plan)->single_bins,    (plan)->blend_single,  (plan)->blend_leaves}
+#define OWNED(p)                                                                                                     \
+    {(p)->base,          (p)->group,         (p)->leaves,      (p)->single_leaves, (p)->column_feature,               \
+     (p)->column_rule,   (p)->nodes,         (p)->roots,       (p)->category_bits, (p)->known_bits,                   \
+     (p)->category_offsets, (p)->known_offsets, (p)->pairs,    (p)->small,         (p)->depth,                        \
+     (p)->values,        (p)->single_values, (p)->crowns,      (p)->small_crowns,  (p)->exits,                        \
+     (p)->crown_start,   (p)->crown_depth,   (p)->program,     (p)->sets,          (p)->program_offsets,              \
+     (p)->leaf_offsets,  (p)->bin_offsets,   (p)->bin_span,    (p)->bin_start,     (p)->bins,                         \
+     (p)->single_bins,   (p)->blend_single,  (p)->blend_leaves}
 
 void plan_free(Plan *plan) {
     void *owned[] = OWNED(plan);
@@ -42,68 +42,6 @@ size_t plan_bytes(const Plan *plan) {
     size_t bytes = sizeof *plan;
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) bytes += malloc_usable_size(owned[i]);
     return bytes;
-}
-
-/* --- neighbouring pairs ------------------------------------------------------------------------------- */
-
-typedef struct {
-    int32_t node, depth;
-    uint32_t pair;
-} Step;
-
-/* The root stands at 1 so that children share even-odd couples and a lone leaf can point at itself. */
-static void pair_tree(Plan *plan, int32_t tree, Step *stack, uint32_t *position) {
-    int32_t first = plan->roots[tree], top = 0;
-    Pair *pairs = plan->pairs + first + tree;
-    int32_t *leaf = plan->pair_leaf + first + tree;
-    uint32_t next = 2;
-    stack[top++] = (Step){first, 0, 1};
-    while (top) {
-        Step at = stack[--top];
-        const Node *node = plan->nodes + at.node;
-        if (position) position[at.node] = at.pair;
-        if (at.depth > plan->depth[tree]) plan->depth[tree] = at.depth;
-        if (node->column < 0) {
-            pairs[at.pair] = (Pair){NAN, at.pair - 1, 0};
-            leaf[at.pair] = node->left;
-            continue;
-        }
-        pairs[at.pair] = (Pair){node->threshold, next, (uint32_t)node->column};
-        stack[top++] = (Step){node->right, at.depth + 1, next + 1};
-        stack[top++] = (Step){node->left, at.depth + 1, next};
-        next += 2;
-    }
-}
-
-static int32_t largest_tree(const Plan *plan) {
-    int32_t most = 0;
-    for (int32_t t = 0; t < plan->n_trees; t++) {
-        int32_t size = plan->roots[t + 1] - plan->roots[t];
-        most = size > most ? size : most;
-    }
-    return most;
-}
-
-static int build_pairs(Plan *plan, int32_t n_nodes) {
-    size_t count = (size_t)n_nodes + (size_t)plan->n_trees;
-    int32_t largest = largest_tree(plan);
-    Step *stack = malloc(((size_t)largest + 2) * sizeof *stack);
-    plan->pairs = aligned_zeros(count, sizeof *plan->pairs);
-    plan->pair_leaf = aligned_zeros(count, sizeof *plan->pair_leaf);
-    plan->depth = aligned_zeros((size_t)plan->n_trees, sizeof *plan->depth);
-    if (!stack || !plan->pairs || !plan->pair_leaf || !plan->depth) {
-        free(stack);
-        return -1;
-    }
-    for (int32_t t = 0; t < plan->n_trees; t++) pair_tree(plan, t, stack, NULL);
-    free(stack);
-    if (!plan->single_input || plan->n_columns > COLUMN_MASK || largest >= 1 << (31 - COLUMN_BITS)) return 0;
-    plan->small = aligned_zeros(count, sizeof *plan->small);
-    if (!plan->small) return -1;
-    for (size_t i = 0; i < count; i++)
-        plan->small[i] = (SmallPair){(float)plan->pairs[i].threshold,
-                                     plan->pairs[i].left << COLUMN_BITS | plan->pairs[i].column};
-    return 0;
 }
 
 /* --- blend programs ------------------------------------------------------------------------------------ */
@@ -257,15 +195,21 @@ static int build_blend(Plan *plan, const int32_t *node_bin, int32_t n_nodes) {
     return 0;
 }
 
+static void drop(void *field) {
+    void **place = field;
+    free(*place);
+    *place = NULL;
+}
+
 /* What the chosen layout does not read need not be kept. */
 static void drop_unused(Plan *plan) {
     if (plan->layout == LAYOUT_WALK || plan->category_rule != CATEGORY_NONE) return;
-    free(plan->nodes);
-    plan->nodes = NULL;
-    if (plan->small) {
-        free(plan->pairs);
-        plan->pairs = NULL;
-    }
+    drop(&plan->nodes);
+    drop(&plan->leaves);
+    drop(&plan->single_leaves);
+    if (!plan->small) return;
+    drop(&plan->pairs);
+    drop(&plan->crowns);
 }
 
 static enum layout choose_layout(const Plan *plan, int32_t n_nodes, int best) {
@@ -275,11 +219,12 @@ static enum layout choose_layout(const Plan *plan, int32_t n_nodes, int best) {
     return numeric && best >= LAYOUT_LOCKSTEP ? LAYOUT_LOCKSTEP : LAYOUT_WALK;
 }
 
-int plan_compile(Plan *plan, const int32_t *node_bin, int32_t n_nodes, int best) {
+int plan_compile(Plan *plan, const int32_t *node_bin, int32_t n_nodes, int best, int crowned) {
     plan->layout = choose_layout(plan, n_nodes, best);
     if (plan->layout == LAYOUT_BLEND && build_blend(plan, node_bin, n_nodes)) return -1;
     int pairs = plan->layout != LAYOUT_WALK && plan->category_rule == CATEGORY_NONE;
     if (pairs && build_pairs(plan, n_nodes)) return -1;
+    if (pairs && crowned && plan->layout != LAYOUT_BLEND && build_crowns(plan)) return -1; /* for blocks of rows only */
     drop_unused(plan);
     return 0;
 }
