@@ -22,10 +22,13 @@ _WEIGHT_OF_NEW = 0.1
 class Lane:
     """Used on the event loop. Work releases the GIL inside numpy and the engines, so that single rows go on beside it."""
 
-    def __init__(self, threads: int, waiting: int, waiting_per_model: int | None = None) -> None:
+    def __init__(
+        self, threads: int, waiting: int, waiting_per_model: int | None = None, longest_wait: float = math.inf
+    ) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="lane")
         self._limit = threads + waiting
         self._limit_per_model = threads + (waiting if waiting_per_model is None else waiting_per_model)
+        self._longest_wait = longest_wait
         self._per_model: dict[str, int] = {}
         self._mean_seconds = 0.0
         self.size = threads
@@ -43,7 +46,7 @@ class Lane:
 
     async def run(self, work: Callable[[], T], model: str = "") -> T:
         """Raises `Overloaded`, `TooManyForModel` or `DeadlineMissed`. The deadline is that of the request (`deadline.DEADLINE`)."""
-        deadline = DEADLINE.get()
+        deadline = min(DEADLINE.get() or math.inf, time.perf_counter() + self._longest_wait)
         self._admit(model, deadline)
         self.pending += 1
         self._per_model[model] = self._per_model.get(model, 0) + 1
@@ -59,7 +62,7 @@ class Lane:
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _admit(self, model: str, deadline: float | None) -> None:
+    def _admit(self, model: str, deadline: float) -> None:
         wait = self.expected_wait
         retry = max(1, math.ceil(wait))
         refusal: Exception | None = None
@@ -67,16 +70,16 @@ class Lane:
             refusal = Overloaded(retry)
         elif self._per_model.get(model, 0) >= self._limit_per_model:
             refusal = TooManyForModel(retry)
-        elif deadline is not None and time.perf_counter() + wait + self._mean_seconds > deadline:
+        elif time.perf_counter() + wait + self._mean_seconds > deadline:
             refusal = DeadlineMissed(retry)
         if refusal is not None:
             self.refused += 1
             raise refusal
 
-    def _timed(self, work: Callable[[], T], deadline: float | None) -> T:
+    def _timed(self, work: Callable[[], T], deadline: float) -> T:
         """Runs in a thread; its counts are exact enough without a lock."""
         begun = time.perf_counter()
-        if deadline is not None and begun > deadline:
+        if begun > deadline:
             self.dropped += 1
             raise DeadlineMissed(1)
         self.running += 1

@@ -153,6 +153,30 @@ class TooManyForModel(Problem):
         )
 
 
+class JournalUnavailable(Unavailable):
+    slug = "journal-unavailable"
+    title = "The journal of predictions cannot be read now"
+
+    def __init__(self) -> None:
+        super().__init__("it is kept in Redis, which is away or not configured", headers={"retry-after": "2"})
+
+
+class NoDefaultModel(NotFound):
+    slug = "no-default-model"
+    title = "No model is named, and none is the default"
+
+    def __init__(self) -> None:
+        super().__init__("call /predict/{model}; an operator may set MILL_SERVING__DEFAULT_MODEL")
+
+
+class NoProbabilities(Invalid):
+    slug = "no-probabilities"
+    title = "This model predicts numbers"
+
+    def __init__(self) -> None:
+        super().__init__("a regression has no classes and so no probabilities; call /predict/{model}")
+
+
 class DeadlineMissed(Unavailable):
     slug = "deadline-missed"
     title = "The answer would come too late"

@@ -35,23 +35,34 @@ class KeyFile(_Concern):
     public_key_file: Path | None = None
 
 
+class JournalSettings(_Concern):
+    """One of `one_in` predictions is noted in Redis, 0 for none; each workspace keeps its newest `kept`."""
+
+    one_in: int = Field(default=0, ge=0)
+    kept: int = Field(default=1000, ge=1, le=100_000)
+
+
 class ServingSettings(_Concern):
     """`cache_bytes` is for the whole host: with several `workers` each may load an equal share of it.
 
     A stopping replica says unready for `drain_seconds` and goes on answering, takes no new connections for `linger_seconds` while
     those it has end, and has `stop_seconds` for what is still running.
+    `grpc_port` opens the Open Inference Protocol's gRPC door.
     """
 
     cache_dir: Path = Path(".modelmill/serving")
     cache_bytes: int = Field(default=2 * 2**30, ge=2**20)
     shared_models_dir: Path | None = None
+    default_model: str | None = None
     snapshot_max_age_hours: float = Field(default=24.0, gt=0)
     replica: str = Field(default_factory=socket.gethostname, min_length=1, max_length=128)
     address: str = ""
+    grpc_port: int | None = Field(default=None, ge=1, le=65535)
     inline_microseconds: float = Field(default=100.0, ge=0)
     workers: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=2, ge=1, le=64)
     waiting_blocks: int = Field(default=128, ge=0)
+    longest_wait_seconds: float = Field(default=30.0, gt=0)
     waiting_blocks_per_model: int = Field(default=64, ge=0)
     max_body_bytes: int = Field(default=16 * 2**20, ge=1024)
     max_batch_rows: int = Field(default=10_000, ge=1)
@@ -76,3 +87,4 @@ class Settings(BaseSettings):
     tokens: KeyFile = KeyFile()
     publish: KeyFile = KeyFile()
     serving: ServingSettings = ServingSettings()
+    journal: JournalSettings = JournalSettings()

@@ -1,19 +1,19 @@
 """The FastAPI app: documentation, the list of models, statistics, health. Nothing on it is hot; it describes the hot doors too."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from mill_kit.http.problems import install
 from mill_kit.http.request_id import RequestIdMiddleware
 from mill_kit.http.unforeseen import Unforeseen
 
-from mill_serving.doors import wire
+from mill_serving.doors import pool, wire
 from mill_serving.doors.batch import BATCH
-from mill_serving.doors.http import RequestIds, read_head
+from mill_serving.doors.dependencies import Secret, TheEngine
 from mill_serving.doors.json_schema import row_schema
 from mill_serving.doors.predict import ONE
 from mill_serving.doors.schemas import GlobalStatistics, Latency, ModelInfo, ModelList, ModelStatistics, Stats
@@ -46,18 +46,6 @@ _REFUSALS = {
 }
 
 router = APIRouter()
-
-
-def engine_of(request: Request) -> Engine:
-    return request.app.state.engine
-
-
-def secret_of(request: Request) -> str | None:
-    return read_head(request.scope, RequestIds()).secret
-
-
-TheEngine = Annotated[Engine, Depends(engine_of)]
-Secret = Annotated[str | None, Depends(secret_of)]
 
 
 @router.get("/models", tags=["models"])
@@ -97,6 +85,7 @@ def create_documents(version: str) -> FastAPI:
         redoc_url=None,
     )
     app.include_router(router)
+    app.include_router(pool.router)
     app.add_middleware(Unforeseen)
     app.add_middleware(RequestIdMiddleware)
     install(app, RequestValidationError)

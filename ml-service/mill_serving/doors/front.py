@@ -19,11 +19,13 @@ from mill_serving.doors.predict import PredictDoor
 from mill_serving.errors import InvalidRequest
 from mill_serving.statistics import Statistics
 
+_ANY_PREDICT = b"/predict"
 _PREDICT = b"/predict/"
+_PROBA = b"/predict_proba/"
 _MOST_PATHS = 10_000
 _LONGEST_KEPT = 300
 
-Parsed = tuple[Literal["one", "batch"], str]
+Parsed = tuple[Literal["one", "batch", "proba"], str]
 
 
 class SideDoor(Protocol):
@@ -52,13 +54,14 @@ class Front:
         path: bytes = scope.get("raw_path") or scope["path"].encode()
         if not await self._hears_deadline(scope, send):
             return None
-        if path.startswith(_PREDICT):
+        if path.startswith(_ANY_PREDICT):
             parsed = self._paths.get(path) or self._parse(path)
             if parsed is not None:
                 if scope["method"] != "POST":
                     return await self.one.wrong_method(scope, send)
-                door = self.one.serve if parsed[0] == "one" else self.batch.serve
-                return await door(scope, receive, send, parsed[1])
+                if parsed[0] == "batch":
+                    return await self.batch.serve(scope, receive, send, parsed[1])
+                return await self.one.serve(scope, receive, send, parsed[1], proba=parsed[0] == "proba")
         for side in self.sides:
             app = side.at(path)
             if app is not None:
@@ -87,11 +90,7 @@ class Front:
 
     def _parse(self, path: bytes) -> Parsed | None:
         """`/predict/a%2Fb/batch` is a batch for `a/b`; without encoding, all but a last `/batch` is the name."""
-        raw = path[len(_PREDICT) :].rstrip(b"/")
-        name, _, last = raw.rpartition(b"/")
-        kind, chosen = ("batch", name) if name and last == b"batch" else ("one", raw)
-        text = unquote(chosen.decode("latin-1"))
-        parsed: Parsed | None = (kind, text) if text else None
+        parsed = _parsed(path)
         if len(path) <= _LONGEST_KEPT:
             if len(self._paths) >= _MOST_PATHS:
                 self._paths.clear()
@@ -116,6 +115,21 @@ class Front:
             self.statistics.active -= 1
             route = getattr(inner.get("route"), "path", "unmatched")
             self.statistics.answered(known_method(scope["method"]), route, status, time.perf_counter() - begun)
+
+
+def _parsed(path: bytes) -> Parsed | None:
+    """An empty name is the default model's."""
+    bare = path.rstrip(b"/")
+    if bare in (_PREDICT[:-1], _PROBA[:-1]):
+        return ("one" if bare == _PREDICT[:-1] else "proba", "")
+    if path.startswith(_PROBA):
+        return ("proba", unquote(bare[len(_PROBA) :].decode("latin-1")))
+    if not path.startswith(_PREDICT):
+        return None
+    raw = bare[len(_PREDICT) :]
+    name, _, last = raw.rpartition(b"/")
+    kind, chosen = ("batch", name) if name and last == b"batch" else ("one", raw)
+    return (kind, unquote(chosen.decode("latin-1")))
 
 
 def _closing(send: Send) -> Send:

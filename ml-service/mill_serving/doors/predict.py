@@ -22,7 +22,7 @@ from mill_serving.doors.http import (
     read_headers,
 )
 from mill_serving.engine import Engine
-from mill_serving.errors import MethodNotAllowed
+from mill_serving.errors import MethodNotAllowed, NoDefaultModel, NoProbabilities
 from mill_serving.statistics import Statistics
 from mill_serving.targets import Target
 
@@ -39,7 +39,7 @@ class PredictDoor:
     ids: RequestIds
     limit: int
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send, name: str, *, proba: bool = False) -> None:
         begun = time.perf_counter()
         statistics = self.statistics
         statistics.active += 1
@@ -49,7 +49,9 @@ class PredictDoor:
             body = await read_body(receive, head.length, self.limit)
             if head.is_special:
                 body = unpack(body, dict(scope["headers"]).get(b"content-encoding", b""), self.limit)
-            target = self.engine.find(name, head.secret)
+            target = self._find(name, head)
+            if proba and not (await self.engine.load(target)).package.labels:
+                raise NoProbabilities
             payload = self.engine.quick_answer(target, body, begun, head.request_id)
             if payload is None:
                 payload = await self._general(target, body, begun, head)
@@ -60,6 +62,13 @@ class PredictDoor:
         finally:
             statistics.active -= 1
             statistics.answered("POST", ONE, status, time.perf_counter() - begun)
+
+    def _find(self, name: str, head: Head) -> Target:
+        """Without a name, the default model."""
+        chosen = name or self.engine.default_model
+        if not chosen:
+            raise NoDefaultModel
+        return self.engine.find(chosen, head.secret)
 
     async def _general(self, target: Target, body: bytes, begun: float, head: Head) -> bytes:
         request = wire.read_request(body)

@@ -54,6 +54,20 @@ class RedisLine:
     async def delete(self, key: str) -> None:
         await self._client.delete(key)
 
+    async def push(self, key: str, values: list[bytes], kept: int) -> None:
+        """In front of a list that keeps its newest `kept`."""
+        async with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.lpush(key, *values)
+            pipeline.ltrim(key, 0, kept - 1)
+            await pipeline.execute()
+
+    async def newest(self, key: str, count: int) -> list[bytes]:
+        found: list[Any] = await self._client.lrange(key, 0, count - 1)  # pyright: ignore[reportGeneralTypeIssues] - typed for both clients
+        return [value for value in found if isinstance(value, bytes)]
+
+    async def length(self, key: str) -> int:
+        return int(await self._client.llen(key))  # pyright: ignore[reportGeneralTypeIssues] - typed for both clients
+
     @asynccontextmanager
     async def subscribed(self, channel: str) -> AsyncGenerator[Channel]:
         async with self._client.pubsub() as subscription:
