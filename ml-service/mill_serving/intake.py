@@ -35,7 +35,7 @@ class Intake:
 
     def one(self, row: Row) -> Prediction:
         """Raises `InvalidInput`, its pointers under `/input_data`."""
-        return self.package.predict_one(self.prepared([row], INPUT_DATA)[0])
+        return self.package.predict_one(self.prepared_one(row))
 
     def rows(self, rows: Sequence[Row], pointer: str = INPUTS) -> Predictions:
         """Raises `InvalidInput`, its pointers under `pointer`/row."""
@@ -51,14 +51,21 @@ class Intake:
                 pass  # row by row it is said where
         return self.rows(rows_of(table, self.package.signature.features), pointer)
 
-    def prepared(self, rows: Sequence[Row], pointer: str) -> Sequence[Row]:
+    def prepared_one(self, row: Row, pointer: str = INPUT_DATA) -> Row:
+        """The row as the package shall see it. Raises `InvalidInput`, its pointers under `pointer`."""
+        return self.prepared([row], pointer, numbered=False)[0]
+
+    def prepared(self, rows: Sequence[Row], pointer: str, *, numbered: bool = True) -> Sequence[Row]:
         """The rows as the package shall see them. Raises `InvalidInput` for categories the policy refuses."""
         policy = self.policy
         if policy is None or policy == Policy():
             return rows
         features = {feature.name: feature for feature in self.package.signature.features}
         if policy.unseen == "refuse":
-            _refuse_unseen(rows, features, pointer)
+            errors = unseen_errors(rows, features, pointer, numbered=numbered)
+            if errors:
+                first = f"{errors[0]['pointer']}: {errors[0]['detail']}"
+                raise InvalidInput(f"{first}; this deployment refuses unseen categories", errors=errors)
         if policy.extra == "ignore":
             rows = [{name: value for name, value in row.items() if name in features} for row in rows]
         if policy.missing == "impute":
@@ -97,12 +104,14 @@ def imputations(package: Package) -> dict[str, object]:
     return {**nullable, **fills}
 
 
-def unseen_errors(rows: Sequence[Row], features: Mapping[str, FeatureSpec], pointer: str) -> Errors:
+def unseen_errors(
+    rows: Sequence[Row], features: Mapping[str, FeatureSpec], pointer: str, *, numbered: bool = True
+) -> Errors:
     """Every category of these rows that training never saw, or too rarely to know it."""
     errors: Errors = []
     known = {name: frozenset(spec.categories) for name, spec in features.items() if spec.kind is ColumnKind.STRING}
     for number, row in enumerate(rows):
-        base = pointer if pointer == INPUT_DATA else f"{pointer}/{number}"
+        base = f"{pointer}/{number}" if numbered else pointer
         for name, categories in known.items():
             value = row.get(name)
             if isinstance(value, str) and value not in categories:
@@ -124,13 +133,6 @@ def rows_of(table: Table, features: Sequence[FeatureSpec]) -> list[dict[str, obj
     columns = {name: _plain(values, kinds.get(name)) for name, values in table.items()}
     names = list(columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-
-def _refuse_unseen(rows: Sequence[Row], features: Mapping[str, FeatureSpec], pointer: str) -> None:
-    errors = unseen_errors(rows, features, pointer)
-    if errors:
-        first = f"{errors[0]['pointer']}: {errors[0]['detail']}"
-        raise InvalidInput(f"{first}; this deployment refuses unseen categories", errors=errors)
 
 
 def _quick_column(feature: FeatureSpec, values: NDArray[Any]) -> NDArray[Any] | None:
