@@ -25,12 +25,15 @@ from mill_serving.doors.documents import create_documents
 from mill_serving.doors.doorway import Doorway
 from mill_serving.doors.front import Front
 from mill_serving.doors.http import RequestIds
+from mill_serving.doors.mlflow import ScoringDoor
+from mill_serving.doors.model import ModelDoor
 from mill_serving.doors.operations import metrics_route
 from mill_serving.doors.predict import PredictDoor
 from mill_serving.doors.tables.forms import Caps
 from mill_serving.doors.v2.rest import InferenceDoor
 from mill_serving.engine import Engine
 from mill_serving.files import private_folder
+from mill_serving.journal import Journal
 from mill_serving.metrics import EngineCollector
 from mill_serving.packages import LoadedModel, PackageFolder, StoreHandle
 from mill_serving.registry import Registry
@@ -61,7 +64,11 @@ class Parts:
     reporter: Reporter | None
 
     def tasks(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        found: list[Callable[[], Coroutine[Any, Any, None]]] = [self.engine.rollout.run, self.engine.census.run]
+        found: list[Callable[[], Coroutine[Any, Any, None]]] = [
+            self.engine.rollout.run,
+            self.engine.census.run,
+            self.engine.journal.run,
+        ]
         if self.settings.store.url:
             found.append(self.store_source.run)
         if self.redis_source and self.reporter:
@@ -82,8 +89,8 @@ def create_app(settings: Settings, seat: Seat | None = None) -> Parts:
     registry = Registry[LoadedModel](folder.load, serving.cache_bytes // (seat.count if seat else 1))
     rollout = Rollout(keeper, registry, folder, find_shared(serving.shared_models_dir), serving.retry_seconds)
     keeper.on_change = rollout.refresh
-    engine = _engine(settings, rollout, seat)
     line = RedisLine(settings.cache.url.get_secret_value()) if settings.cache.url else None
+    engine = _engine(settings, rollout, seat, Journal(line, settings.journal.one_in, settings.journal.kept))
     source = StoreSource(store, keeper, settings.store.poll_seconds)
     listener = RedisSource(line, keeper) if line else None
     health = _health(engine, source if settings.store.url else None, listener)
@@ -105,13 +112,11 @@ def create_app(settings: Settings, seat: Seat | None = None) -> Parts:
     return parts
 
 
-def _engine(settings: Settings, rollout: Rollout, seat: Seat | None) -> Engine:
+def _engine(settings: Settings, rollout: Rollout, seat: Seat | None, journal: Journal) -> Engine:
     serving = settings.serving
     token_file = settings.tokens.public_key_file
-    lane, answers = (
-        Lane(serving.threads, serving.waiting_blocks, serving.waiting_blocks_per_model),
-        AnswerCache(serving.cached_predictions),
-    )
+    lane = Lane(serving.threads, serving.waiting_blocks, serving.waiting_blocks_per_model, serving.longest_wait_seconds)
+    answers = AnswerCache(serving.cached_predictions)
     statistics = Statistics(Cells(seat.cells if seat else None))
     return Engine(
         rollout=rollout,
@@ -122,7 +127,10 @@ def _engine(settings: Settings, rollout: Rollout, seat: Seat | None) -> Engine:
         answers=answers,
         statistics=statistics,
         census=Census(statistics, rollout.registry, answers, lane, seat),
+        journal=journal,
         inline_microseconds=serving.inline_microseconds,
+        version=VERSION,
+        default_model=serving.default_model,
     )
 
 
@@ -130,7 +138,11 @@ def _front(engine: Engine, documents: FastAPI, serving: ServingSettings, health:
     statistics, ids, body_bytes = engine.statistics, RequestIds(), serving.max_body_bytes
     doorway, caps = Doorway(statistics, body_bytes, ids), Caps(serving.max_batch_rows, body_bytes)
     one = PredictDoor(engine, statistics, ids, body_bytes)
-    sides = (InferenceDoor(engine, doorway, caps, health),)
+    sides = (
+        InferenceDoor(engine, doorway, caps, health),
+        ScoringDoor(engine, doorway, caps, health, serving.default_model),
+        ModelDoor(engine, doorway, caps),
+    )
     return Front(one, BatchDoor(engine, doorway, caps), sides, documents, statistics)
 
 

@@ -13,7 +13,8 @@ from mill_serving.admission import Lane
 from mill_serving.answers import AnswerCache
 from mill_serving.census import Census
 from mill_serving.errors import ModelNotFound
-from mill_serving.intake import INPUT_DATA, Intake
+from mill_serving.intake import Intake
+from mill_serving.journal import Journal
 from mill_serving.packages import LoadedModel
 from mill_serving.registry import Registry
 from mill_serving.single import Identity
@@ -50,7 +51,10 @@ class Engine:
     answers: AnswerCache
     statistics: Statistics
     census: Census
+    journal: Journal
     inline_microseconds: float
+    version: str
+    default_model: str | None = None
     _hot: dict[str, "_Hot"] = field(default_factory=dict[str, "_Hot"])
 
     @property
@@ -103,6 +107,8 @@ class Engine:
             return None
         if answer is not None:
             hot.counters.succeed(begun, 1)
+            if self.journal.every:
+                self.journal.note(target, begun, 1)
         return answer
 
     def _meet(self, target: Target) -> "_Hot":
@@ -119,7 +125,7 @@ class Engine:
         try:
             loaded = self.registry.peek(target) or await self.registry.get(target)
             if target.policy is not None:
-                (row,) = Intake(loaded.package, target.policy).prepared([row], INPUT_DATA)
+                row = Intake(loaded.package, target.policy).prepared_one(row)
             if use_cache and loaded.row_microseconds >= _CACHE_PAYS_MICROSECONDS:
                 prediction, cached = await self._remembered(target, loaded, row)
                 if cached:
@@ -133,6 +139,7 @@ class Engine:
             counters.refuse(_SERVER_ERROR)
             raise
         counters.succeed(begun, 1)
+        self.journal.note(target, begun, 1)
         return prediction, cached
 
     async def predict_block(
@@ -157,6 +164,7 @@ class Engine:
             counters.refuse(_SERVER_ERROR)
             raise
         counters.succeed(begun, rows)
+        self.journal.note(target, begun, rows)
         return result
 
     def _caller(self, secret: str | None, fallback: Target | None) -> Principal | None:
