@@ -37,6 +37,11 @@ class AnswerCache:
         self._answers.move_to_end(key)
         return answer
 
+    def look_up(self, row: object) -> Prediction | None:
+        """Key and look-up in one: what a request pays before it may have to predict after all."""
+        key = self.key("", row)
+        return self.get(key) if key is not None else None
+
     def put(self, key: Key, answer: Prediction) -> None:
         self._answers[key] = answer
         if len(self._answers) > self._capacity:

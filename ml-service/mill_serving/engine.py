@@ -23,7 +23,8 @@ from mill_serving.snapshot.rollout import Rollout
 from mill_serving.statistics import ModelCounters, Statistics
 from mill_serving.targets import Principal, Target
 
-_CACHE_PAYS_MICROSECONDS = 20.0
+_LOOKUPS_WORTH_A_ROW = 4.0
+_GENERAL_WAY_MICROSECONDS = 5.0
 _SERVER_ERROR = 500
 _MOST_HOT = 10_000
 
@@ -56,11 +57,6 @@ class Engine:
     version: str
     default_model: str | None = None
     _hot: dict[str, "_Hot"] = field(default_factory=dict[str, "_Hot"])
-
-    @property
-    def quick_microseconds(self) -> float:
-        """Beyond it a row goes to the lane, or is worth looking up first."""
-        return min(self.inline_microseconds, _CACHE_PAYS_MICROSECONDS)
 
     def find(self, name: str, secret: str | None) -> Target:
         """The model as this caller sees it. Shared models need no credentials, and no snapshot."""
@@ -96,7 +92,12 @@ class Engine:
     def quick_answer(self, target: Target, body: bytes, begun: float, request_id: bytes) -> bytes | None:
         """The answer to an ordinary row for a loaded model that is cheap enough for the event loop; None goes the general way."""
         loaded = self.registry.peek(target)
-        if loaded is None or loaded.single is None or loaded.row_microseconds > self.quick_microseconds:
+        if (
+            loaded is None
+            or loaded.single is None
+            or pays(loaded)
+            or loaded.row_microseconds > self.inline_microseconds
+        ):
             return None
         hot = self._hot.get(target.version_id)
         if hot is None or hot.target is not target:
@@ -126,7 +127,7 @@ class Engine:
             loaded = self.registry.peek(target) or await self.registry.get(target)
             if target.policy is not None:
                 row = Intake(loaded.package, target.policy).prepared_one(row)
-            if use_cache and loaded.row_microseconds >= _CACHE_PAYS_MICROSECONDS:
+            if use_cache and pays(loaded):
                 prediction, cached = await self._remembered(target, loaded, row)
                 if cached:
                     counters.remember()
@@ -153,7 +154,7 @@ class Engine:
         counters = self.statistics.of(target)
         try:
             loaded = await self.load(target)
-            if is_small and loaded.row_microseconds <= self.quick_microseconds:
+            if is_small and loaded.row_microseconds <= self.inline_microseconds:
                 rows, result = work(loaded)
             else:
                 rows, result = await self.lane.run(lambda: work(loaded), target.sha256)
@@ -194,3 +195,9 @@ class Engine:
         if key is not None:
             self.answers.put(key, prediction)
         return prediction, False
+
+
+def pays(loaded: LoadedModel) -> bool:
+    """A look-up, and the general way it needs, is paid by every row and saves only those seen before: one in four must do."""
+    lookup = loaded.lookup_microseconds + _GENERAL_WAY_MICROSECONDS
+    return loaded.row_microseconds > _LOOKUPS_WORTH_A_ROW * lookup

@@ -2,12 +2,18 @@
 
 import json
 import time
+from dataclasses import replace
+from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from mill_pack import Package, open_package
+from mill_serving.engine import pays
+from mill_serving.packages import PackageFolder, StoreHandle
+from mill_serving.shared import find_shared
 from mill_serving.single import Identity, SingleRow
 
 ROW = {"age": 40.0, "hours": 38.0, "city": "Oslo"}
@@ -105,3 +111,12 @@ def test_an_ordinary_row_is_answered_whole(single: SingleRow) -> None:
 )
 def test_what_is_unusual_is_left_to_the_general_way(single: SingleRow, body: bytes) -> None:
     assert ask(single, body) is None
+
+
+def test_a_look_up_is_worth_it_for_slow_models_alone(build: Any, tmp_path: Path) -> None:
+    """What is measured at load decides: this model predicts sooner than it could look up."""
+    copy(build("quick").path, tmp_path / "quick.mill")
+    (target,) = find_shared(tmp_path)
+    loaded = PackageFolder(tmp_path, StoreHandle(None)).load(target)
+    assert not pays(loaded)
+    assert pays(replace(loaded, row_microseconds=20 * (loaded.lookup_microseconds + 5)))
