@@ -23,6 +23,7 @@ from mill_serving.census import Census
 from mill_serving.doors.batch import BatchDoor
 from mill_serving.doors.documents import create_documents
 from mill_serving.doors.doorway import Doorway
+from mill_serving.doors.explain import ExplainDoor
 from mill_serving.doors.front import Front
 from mill_serving.doors.http import RequestIds
 from mill_serving.doors.mlflow import ScoringDoor
@@ -143,7 +144,8 @@ def _front(engine: Engine, documents: FastAPI, serving: ServingSettings, health:
         ScoringDoor(engine, doorway, caps, health, serving.default_model),
         ModelDoor(engine, doorway, caps),
     )
-    return Front(one, BatchDoor(engine, doorway, caps), sides, documents, statistics)
+    batch, explain = BatchDoor(engine, doorway, caps), ExplainDoor(engine, doorway, caps)
+    return Front(one, batch, explain, sides, documents, statistics)
 
 
 def _publishers(settings: Settings) -> dict[str, Any]:

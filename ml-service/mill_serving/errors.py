@@ -108,12 +108,6 @@ class MayNotManage(Forbidden):
         )
 
 
-class ExplainUnsupported(Problem):
-    status = 501
-    slug = "explain-unsupported"
-    title = "This model cannot be explained"
-
-
 class BodyTooLarge(TooLarge):
     slug = "body-too-large"
     title = "The request body is too large"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from mill_contracts.routing import Policy
 from mill_contracts.tables import ColumnKind
-from mill_pack import FeatureSpec, InvalidInput, Package, Prediction, Predictions
+from mill_pack import Explanations, FeatureSpec, InvalidInput, Package, Prediction, Predictions
 from numpy.typing import NDArray
 
 Row = Mapping[str, object]
@@ -50,6 +50,14 @@ class Intake:
             except InvalidInput:
                 pass  # row by row it is said where
         return self.rows(rows_of(table, self.package.signature.features), pointer)
+
+    def explained(self, rows: Sequence[Row], pointer: str) -> Explanations:
+        """Raises `InvalidInput`, its pointers under `pointer` (one row) or `pointer`/row; `ExplainUnsupported`."""
+        if pointer == INPUT_DATA:
+            row = self.prepared_one(rows[0])
+            self.package.encoder.check_row(row)
+            return self.package.explain_rows([row])
+        return self.package.explain_rows(self.prepared(rows, pointer), pointer)
 
     def prepared_one(self, row: Row, pointer: str = INPUT_DATA) -> Row:
         """The row as the package shall see it. Raises `InvalidInput`, its pointers under `pointer`."""

@@ -14,6 +14,7 @@ from mill_serving.deadline import DEADLINE, deadline_of
 from mill_serving.deadline import HEADER as DEADLINE_HEADER
 from mill_serving.doors.batch import BatchDoor
 from mill_serving.doors.doorway import known_method
+from mill_serving.doors.explain import ExplainDoor
 from mill_serving.doors.http import Headers, answer_problem, read_head
 from mill_serving.doors.predict import PredictDoor
 from mill_serving.errors import InvalidRequest
@@ -25,7 +26,8 @@ _PROBA = b"/predict_proba/"
 _MOST_PATHS = 10_000
 _LONGEST_KEPT = 300
 
-Parsed = tuple[Literal["one", "batch", "proba"], str]
+Parsed = tuple[Literal["one", "batch", "explain", "proba"], str]
+_LAST: dict[bytes, Literal["batch", "explain"]] = {b"batch": "batch", b"explain": "explain"}
 
 
 class SideDoor(Protocol):
@@ -40,6 +42,7 @@ class SideDoor(Protocol):
 class Front:
     one: PredictDoor
     batch: BatchDoor
+    explain: ExplainDoor
     sides: tuple[SideDoor, ...]
     documented: ASGIApp
     statistics: Statistics
@@ -61,6 +64,8 @@ class Front:
                     return await self.one.wrong_method(scope, send)
                 if parsed[0] == "batch":
                     return await self.batch.serve(scope, receive, send, parsed[1])
+                if parsed[0] == "explain":
+                    return await self.explain.serve(scope, receive, send, parsed[1])
                 return await self.one.serve(scope, receive, send, parsed[1], proba=parsed[0] == "proba")
         for side in self.sides:
             app = side.at(path)
@@ -89,7 +94,7 @@ class Front:
         return self.one.answer_now(headers, body, parsed[1])
 
     def _parse(self, path: bytes) -> Parsed | None:
-        """`/predict/a%2Fb/batch` is a batch for `a/b`; without encoding, all but a last `/batch` is the name."""
+        """`/predict/a%2Fb/batch` is a batch for `a/b`; without encoding, all but a last `/batch` or `/explain` is the name."""
         parsed = _parsed(path)
         if len(path) <= _LONGEST_KEPT:
             if len(self._paths) >= _MOST_PATHS:
@@ -128,8 +133,8 @@ def _parsed(path: bytes) -> Parsed | None:
         return None
     raw = bare[len(_PREDICT) :]
     name, _, last = raw.rpartition(b"/")
-    kind, chosen = ("batch", name) if name and last == b"batch" else ("one", raw)
-    return (kind, unquote(chosen.decode("latin-1")))
+    kind = _LAST.get(last) if name else None
+    return (kind or "one", unquote((name if kind else raw).decode("latin-1")))
 
 
 def _closing(send: Send) -> Send:

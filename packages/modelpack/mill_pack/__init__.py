@@ -19,12 +19,14 @@ from mill_pack.engines import (
 from mill_pack.errors import (
     EngineMissing,
     EngineRefused,
+    ExplainUnsupported,
     GoldenRowsDiffer,
     InvalidExpression,
     InvalidInput,
     InvalidPackage,
     InvalidPreprocessing,
 )
+from mill_pack.explanation import Explanations
 from mill_pack.manifest import FeatureReference, GoldenRows, Manifest, ManifestDraft, Postprocessing
 from mill_pack.outcome import Prediction, Predictions
 from mill_pack.package import Package
@@ -43,6 +45,8 @@ __all__ = [
     "EngineMissing",
     "EnginePayload",
     "EngineRefused",
+    "ExplainUnsupported",
+    "Explanations",
     "FeatureReference",
     "FeatureSpec",
     "FloatArray",

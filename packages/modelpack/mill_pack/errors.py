@@ -5,6 +5,7 @@ Problem
 ├── InvalidExpression     422  a derived feature's expression cannot be used
 ├── InvalidPreprocessing  422  the recipe's preprocessing does not fit the data or the algorithm
 ├── EngineRefused         422  the estimator has no such engine; another one may have
+├── ExplainUnsupported    501  nothing says how this model's answers come about
 ├── EngineMissing         503  the library the engine needs is not installed here
 ├── InvalidPackage        500  the package file is damaged, hostile or of another format
 └── GoldenRowsDiffer      500  the opened package does not repeat its golden rows
@@ -37,6 +38,12 @@ class EngineRefused(Problem):
     status = 422
     slug = "engine-refused"
     title = "This engine cannot serve this estimator"
+
+
+class ExplainUnsupported(Problem):
+    status = 501
+    slug = "explain-unsupported"
+    title = "This model cannot be explained"
 
 
 class EngineMissing(Problem):

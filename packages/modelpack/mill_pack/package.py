@@ -10,9 +10,10 @@ from mill_pack.arrays import Columns, FloatArray
 from mill_pack.encoding import Encoded, Encoder
 from mill_pack.encoding.encoder import INPUT_DATA, INPUTS
 from mill_pack.encoding.quick import Value
-from mill_pack.engines.base import Engine
+from mill_pack.engines.base import Engine, Explaining
 from mill_pack.engines.registry import largest_difference
-from mill_pack.errors import GoldenRowsDiffer, InvalidInput
+from mill_pack.errors import ExplainUnsupported, GoldenRowsDiffer, InvalidInput
+from mill_pack.explanation import Explanations, input_shares, margin_names
 from mill_pack.manifest import Manifest
 from mill_pack.outcome import Decider, Prediction, Predictions
 from mill_pack.signature import Signature
@@ -68,6 +69,23 @@ class Package:
     def predict_columns(self, columns: Columns) -> Predictions:
         """All rows of a table, in blocks. Columns that are no features are ignored. Raises `InvalidInput` naming columns."""
         return self._predict(self.encoder.encode_blocks(columns, BLOCK_ROWS))
+
+    def explain_rows(self, rows: Sequence[Mapping[str, object]], pointer: str = INPUTS) -> Explanations:
+        """What each input adds to the margins of each row. Raises `InvalidInput`, or `ExplainUnsupported`."""
+        engine = self._engine
+        if not isinstance(engine, Explaining):
+            kind = self.manifest.engine.kind
+            raise ExplainUnsupported(f"The engine {kind!r} gives no contributions; forests and linear models do.")
+        encoded = self.encoder.read_rows(rows, pointer)
+        found = engine.contributions(encoded.matrix)
+        shares = input_shares(self.manifest.encoder)
+        return Explanations(
+            predictions=self._predict([encoded]),
+            features=tuple(feature.name for feature in self.signature.features),
+            outputs=margin_names(self.labels, self.signature.target, found.shape[1]),
+            contributions=found[:, :, :-1] @ shares,
+            base=found[:, :, -1],
+        )
 
     def replay_golden(self) -> None:
         """Raises `GoldenRowsDiffer` unless rows and single rows repeat what was recorded."""

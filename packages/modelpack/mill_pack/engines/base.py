@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -57,6 +57,18 @@ class Engine(Protocol):
 
     def outputs_one(self, vector: FloatArray) -> list[float]:
         """(width,) to the outputs of that row; the same numbers as `outputs` gives within the engine's tolerance."""
+        ...
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """An engine that can say how its margins come about."""
+
+    def contributions(self, matrix: FloatArray) -> FloatArray:
+        """(n, width) to (n, margins, width + 1): what each column adds, and last what any row begins with.
+
+        Together they are the margins: values, log-odds, or probabilities where trees vote. Raises `ExplainUnsupported`.
+        """
         ...
 
 

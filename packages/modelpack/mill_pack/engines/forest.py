@@ -16,7 +16,7 @@ from mill_forest import (
 
 from mill_pack.arrays import FloatArray
 from mill_pack.engines.base import Blob, EnginePayload, Shape, Source, refuse, the_file
-from mill_pack.errors import EngineRefused, InvalidPackage
+from mill_pack.errors import EngineRefused, ExplainUnsupported, InvalidPackage
 
 FILE = "forest.mf"
 
@@ -35,6 +35,13 @@ class ForestEngine:
 
     def outputs_one(self, vector: FloatArray) -> list[float]:
         return self._predict_one(vector).tolist()
+
+    def contributions(self, matrix: FloatArray) -> FloatArray:
+        """Exact TreeSHAP."""
+        try:
+            return self._predictor.contributions(matrix)
+        except ForestError as error:
+            raise ExplainUnsupported(f"This forest cannot be explained: {error}") from error
 
 
 def build(source: Source) -> EnginePayload:

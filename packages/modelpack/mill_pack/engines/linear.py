@@ -40,6 +40,14 @@ class LinearEngine:
         positive = 1.0 / (1.0 + small) if scores[0] >= 0 else small / (1.0 + small)
         return [1.0 - positive, positive]
 
+    @quietly
+    def contributions(self, matrix: FloatArray) -> FloatArray:
+        """Each weight times its value; a scaled column's value is its distance from the middle of the training data."""
+        found = np.empty((len(matrix), len(self._bias), matrix.shape[1] + 1))
+        found[:, :, :-1] = matrix[:, None, :] * self._weights
+        found[:, :, -1] = self._bias
+        return found
+
 
 def linear_payload(weights: FloatArray, bias: FloatArray) -> EnginePayload:
     """`weights` (scores, width) and `bias` (scores,); one row of scores for a regression or two classes."""
