@@ -1,0 +1,58 @@
+"""Builds the kernel once more, with gcc's address and undefined-behaviour sanitizers, beside a copy of the package.
+
+`python build.py FOLDER` prints the environment, as JSON, in which a Python started afterwards uses that build: any access
+outside an array, and any undefined operation, ends the process. `tests/test_sanitizers.py` runs it.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parents[2]
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g", "-O1"]
+
+
+def runtime() -> Path | None:
+    """gcc's address sanitizer, which has to be loaded before Python itself; None where there is none."""
+    if shutil.which("gcc") is None:
+        return None
+    asked = ["gcc", "-print-file-name=libasan.so"]
+    found = Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
+    return found if found.is_absolute() and found.exists() else None
+
+
+def build(folder: Path) -> dict[str, str]:
+    """The environment that uses the build made in `folder`."""
+    preload = runtime()
+    if preload is None:
+        raise SystemExit("gcc with its address sanitizer is not installed")
+    shutil.copytree(
+        PACKAGE / "mill_forest", folder / "mill_forest", ignore=shutil.ignore_patterns("*.so", "__pycache__")
+    )
+    module: dict[str, Any] = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["tool"]["setuptools"][
+        "ext-modules"
+    ][0]
+    flags = [flag for flag in module["extra-compile-args"] if not flag.startswith("-O")]
+    defines = [f"-D{name}={value}" for name, value in module["define-macros"]]
+    includes = [f"-I{PACKAGE / path}" for path in module["include-dirs"]] + [f"-I{sysconfig.get_path('include')}"]
+    sources = [str(PACKAGE / path) for path in module["sources"]]
+    libraries = [f"-l{name}" for name in module["libraries"]]
+    output = ["-shared", "-fPIC", "-o", str(folder / "mill_forest" / "_kernel.abi3.so")]
+    command = ["gcc", *flags, *SANITIZE, *defines, *includes, *sources, *libraries, *output]
+    subprocess.run(command, check=True)
+    return {
+        "PYTHONPATH": str(folder),
+        "LD_PRELOAD": str(preload),
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",  # Python itself leaks at its end
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "PYTHONMALLOC": "malloc",  # so that the sanitizer sees every array's end
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(build(Path(sys.argv[1]))))  # noqa: T201
