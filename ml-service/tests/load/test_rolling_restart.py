@@ -67,6 +67,7 @@ async def load(url: str, stop: asyncio.Event, statuses: Counter[object]) -> None
                 statuses[type(error).__name__] += 1
 
 
+@pytest.mark.slow
 async def test_no_request_fails_while_replicas_are_restarted(
     tmp_path: Path, build: Any, launch: Any, until: Any, free_port: Any
 ) -> None:
