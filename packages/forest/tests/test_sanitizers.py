@@ -33,10 +33,12 @@ def test_the_kernel_is_clean_under_sanitizers(tmp_path: Path) -> None:
     folder.mkdir()
     built = subprocess.run([sys.executable, str(BUILD), str(folder)], capture_output=True, text=True, check=True)
     environment = os.environ | json.loads(built.stdout)
-    loaded = subprocess.run([sys.executable, "-c", LOADED], env=environment, capture_output=True, text=True, check=True)
+    loaded = subprocess.run(
+        [sys.executable, "-c", LOADED], env=environment, cwd=folder, capture_output=True, text=True, check=True
+    )
     assert loaded.stdout.startswith(str(folder))
     chosen = "random or mutant or sound or wrong or definition or threads or without_cover"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, "--timeout=500"]
     files = [str(HERE / name) for name in WALKED]
-    done = subprocess.run([*command, *files], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, *files], env=environment, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4_000:]
