@@ -70,6 +70,8 @@ class Parts:
             self.engine.census.run,
             self.engine.journal.run,
         ]
+        if self.settings.serving.grpc_port is not None:
+            found.append(_grpc_door(self).run)
         if self.settings.store.url:
             found.append(self.store_source.run)
         if self.redis_source and self.reporter:
@@ -146,6 +148,15 @@ def _front(engine: Engine, documents: FastAPI, serving: ServingSettings, health:
     )
     batch, explain = BatchDoor(engine, doorway, caps), ExplainDoor(engine, doorway, caps)
     return Front(one, batch, explain, sides, documents, statistics)
+
+
+def _grpc_door(parts: Parts) -> Any:
+    """Its library is loaded where the port is set, and not before."""
+    from mill_serving.doors.v2.grpc.server import GrpcDoor
+
+    serving = parts.settings.serving
+    caps = Caps(serving.max_batch_rows, serving.max_body_bytes)
+    return GrpcDoor(parts.engine, parts.health, caps, f"{serving.grpc_host}:{serving.grpc_port}", RequestIds())
 
 
 def _publishers(settings: Settings) -> dict[str, Any]:

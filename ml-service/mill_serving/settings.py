@@ -47,7 +47,7 @@ class ServingSettings(_Concern):
 
     A stopping replica says unready for `drain_seconds` and goes on answering, takes no new connections for `linger_seconds` while
     those it has end, and has `stop_seconds` for what is still running.
-    `grpc_port` opens the Open Inference Protocol's gRPC door.
+    `grpc_port` opens the Open Inference Protocol's gRPC door at `grpc_host`.
     """
 
     cache_dir: Path = Path(".modelmill/serving")
@@ -57,6 +57,7 @@ class ServingSettings(_Concern):
     snapshot_max_age_hours: float = Field(default=24.0, gt=0)
     replica: str = Field(default_factory=socket.gethostname, min_length=1, max_length=128)
     address: str = ""
+    grpc_host: str = "127.0.0.1"
     grpc_port: int | None = Field(default=None, ge=1, le=65535)
     inline_microseconds: float = Field(default=100.0, ge=0)
     workers: int = Field(default=1, ge=1, le=64)
