@@ -233,9 +233,15 @@ class ControlPlane:
         return self.number
 
 
+@pytest.fixture(scope="session")
+def control_plane() -> Callable[[Path], ControlPlane]:
+    """One for a folder, for tests that share a replica."""
+    return lambda folder: ControlPlane(folder, FileStore(folder / "objects"))
+
+
 @pytest.fixture
-def control(tmp_path: Path) -> ControlPlane:
-    return ControlPlane(tmp_path, FileStore(tmp_path / "objects"))
+def control(tmp_path: Path, control_plane: Callable[[Path], ControlPlane]) -> ControlPlane:
+    return control_plane(tmp_path)
 
 
 @pytest.fixture(scope="session")
