@@ -81,7 +81,7 @@ class Form(JsonSchema):
             )
         noun = {"integer": "an integer", "number": "a number", "string": "a text", "boolean": "true or false"}
         signs = (("≥", self.minimum), (">", self.exclusive_minimum), ("≤", self.maximum), ("<", self.exclusive_maximum))
-        limits = " and ".join(f"{sign} {limit:g}" for sign, limit in signs if limit is not None)
+        limits = " and ".join(f"{sign} {limit:,.15g}" for sign, limit in signs if limit is not None)
         return f"{noun.get(self.type, self.type)} {limits}".rstrip()
 
     def _within(self, value: float) -> bool:

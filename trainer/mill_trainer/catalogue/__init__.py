@@ -14,6 +14,7 @@ from mill_trainer.catalogue.booster_parameters import (
     xgboost_parameters,
 )
 from mill_trainer.catalogue.managed import managed
+from mill_trainer.catalogue.maxima import bounded
 from mill_trainer.catalogue.sklearn_parameters import sklearn_parameters
 from mill_trainer.train.estimators import Family, families
 
@@ -40,7 +41,8 @@ def _algorithm(family: Family, task: Task) -> Algorithm:
     reasons = managed(family.framework, task, family.name)
     if family.framework is Framework.SKLEARN:
         reasons = {name: reason for name, reason in reasons.items() if name in _signature(family, task)}
-    parameters = _parameters(family, task, set(reasons))
+    found = _parameters(family, task, set(reasons))
+    parameters = {name: bounded(family.name, name, parameter) for name, parameter in found.items()}
     presets = dict(family.presets)
     for name, value in presets.items():
         ours = parameters[name]
