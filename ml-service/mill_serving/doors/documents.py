@@ -7,6 +7,7 @@ from urllib.parse import unquote
 import msgspec
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
+from mill_kit.http.docs import docs_routes
 from mill_kit.http.problems import install
 from mill_kit.http.request_id import RequestIdMiddleware
 from mill_kit.http.unforeseen import Unforeseen
@@ -14,9 +15,13 @@ from mill_kit.http.unforeseen import Unforeseen
 from mill_serving.doors import pool, wire
 from mill_serving.doors.batch import BATCH
 from mill_serving.doors.dependencies import Secret, TheEngine
+from mill_serving.doors.explain import EXPLAIN, ExplainAnswer, ExplainRequest
 from mill_serving.doors.json_schema import row_schema
+from mill_serving.doors.model import VALIDATE, Verdict
+from mill_serving.doors.other_protocols import other_protocols
 from mill_serving.doors.predict import ONE
 from mill_serving.doors.schemas import GlobalStatistics, Latency, ModelInfo, ModelList, ModelStatistics, Stats
+from mill_serving.doors.tables.forms import CONTENT_TYPES
 from mill_serving.engine import Engine
 from mill_serving.statistics import ModelView
 from mill_serving.targets import Target
@@ -82,8 +87,10 @@ def create_documents(version: str) -> FastAPI:
         title="Modelmill data plane",
         version=version,
         description="Predictions of deployed models. Keys: `X-API-Key`, or `Authorization: Bearer`.",
+        docs_url=None,
         redoc_url=None,
     )
+    app.router.routes.extend(docs_routes(app.title))
     app.include_router(router)
     app.include_router(pool.router)
     app.add_middleware(Unforeseen)
@@ -167,7 +174,15 @@ def _with_hot_routes(describe: Callable[[], dict[str, Any]]) -> Callable[[], dic
     def openapi() -> dict[str, Any]:
         document = describe()
         _, components = msgspec.json.schema_components(
-            [wire.PredictRequest, wire.PredictAnswer, wire.BatchRequest, wire.BatchAnswer],
+            [
+                wire.PredictRequest,
+                wire.PredictAnswer,
+                wire.BatchRequest,
+                wire.BatchAnswer,
+                ExplainRequest,
+                ExplainAnswer,
+                Verdict,
+            ],
             ref_template="#/components/schemas/{name}",
         )
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
@@ -177,7 +192,12 @@ def _with_hot_routes(describe: Callable[[], dict[str, Any]]) -> Callable[[], dic
             "Bearer": {"type": "http", "scheme": "bearer"},
         }
         document["paths"][ONE] = {"post": _hot("predict", "Predict one row", "PredictRequest", "PredictAnswer")}
-        document["paths"][BATCH] = {"post": _hot("predict_batch", "Predict rows", "BatchRequest", "BatchAnswer")}
+        document["paths"][BATCH] = {
+            "post": _with_forms(_hot("predict_batch", "Predict rows", "BatchRequest", "BatchAnswer"))
+        }
+        document["paths"][EXPLAIN] = {"post": _hot("explain", "Explain rows", "ExplainRequest", "ExplainAnswer")}
+        document["paths"][VALIDATE] = {"post": _hot("validate", "Explain a payload", "BatchRequest", "Verdict")}
+        document["paths"].update(other_protocols())
         return document
 
     return openapi
@@ -196,6 +216,15 @@ def _hot(operation: str, summary: str, request: str, answer: str) -> dict[str, A
         "requestBody": {"required": True, "content": _json(request)},
         "responses": {"200": {"description": "The prediction", "content": _json(answer)}, **refusals},
     }
+
+
+def _with_forms(operation: dict[str, Any]) -> dict[str, Any]:
+    """Batches have other forms than JSON, and are answered in the form of the request or by Accept."""
+    table = {"schema": {"type": "string", "format": "binary"}}
+    forms = {content_type: table for name, content_type in CONTENT_TYPES.items() if name != "json"}
+    operation["requestBody"]["content"].update(forms)
+    operation["responses"]["200"]["content"].update(forms)
+    return operation
 
 
 def _json(schema: str) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from mill_serving.packages import LoadedModel
 from mill_serving.targets import Target
 
 EXPLAIN = "/predict/{model}/explain"
+_MOST_ROWS = 1000
+"""An explanation takes some hundred times the work of a prediction."""
 
 Contributions = dict[str, dict[str, float]]
 
@@ -72,7 +74,7 @@ class ExplainDoor:
 
         def work(loaded: LoadedModel) -> tuple[int, Reply]:
             rows, pointer = _rows(body)
-            self.caps.check(len(rows))
+            Caps(min(self.caps.rows, _MOST_ROWS), self.caps.body_bytes).check(len(rows))
             found = Intake(loaded.package, target.policy).explained(rows, pointer)
             return len(rows), Reply(wire.encode(_document(found, target, call)))
 

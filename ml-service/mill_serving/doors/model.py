@@ -22,6 +22,7 @@ from mill_serving.targets import Target
 
 _MODELS = b"/models/"
 _VALIDATE, _OPENAPI = b":validate", b"/openapi.json"
+VALIDATE = "/models/{model}:validate"
 _MOST_WRONG = 1000
 _encode = msgspec.json.Encoder().encode
 
@@ -67,7 +68,7 @@ class ModelDoor:
         path = path.rstrip(b"/")
         if not path.startswith(_MODELS):
             return None
-        for last, route in ((_VALIDATE, "/models/{model}:validate"), (_OPENAPI, "/models/{model}/openapi.json")):
+        for last, route in ((_VALIDATE, VALIDATE), (_OPENAPI, "/models/{model}/openapi.json")):
             name = path[len(_MODELS) :].removesuffix(last)
             if path.endswith(last) and name:
                 return self._app(route, unquote(name.decode("latin-1")), validates=last is _VALIDATE)

@@ -5,11 +5,13 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+import struct
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import httpx
+import numpy as np
 import pyarrow as pa
 import pyarrow.ipc as pa_ipc
 import pyarrow.parquet as pq
@@ -19,6 +21,7 @@ Rows = list[dict[str, Any]]
 Answers = list[tuple[str, list[float]]]
 """(label, probabilities) by row."""
 
+LENGTH = "inference-header-content-length"
 CLASSES = ("no", "perhaps", "yes")
 ARROW, PARQUET = "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"
 
@@ -118,6 +121,30 @@ def as_v2_json(http: httpx.Client, rows: Rows) -> Answers:
     return [(label, flat[3 * row : 3 * row + 3]) for row, label in enumerate(outputs["predict"])]
 
 
+def as_v2_bytes(http: httpx.Client, rows: Rows) -> Answers:
+    """Every tensor as bytes, both ways."""
+    numbers = np.array([np.nan if row["age"] is None else row["age"] for row in rows])
+    contents = {
+        "age": ("FP64", numbers.tobytes()),
+        "children": ("INT8", np.array([row["children"] for row in rows], dtype=np.int8).tobytes()),
+        "member": ("BOOL", np.array([row["member"] for row in rows]).tobytes()),
+        "since": ("BYTES", _texts(row["since"] for row in rows)),
+        "city": ("BYTES", _texts(row["city"] for row in rows)),
+    }
+    inputs = [
+        {"name": name, "datatype": kind, "shape": [len(rows)], "parameters": {"binary_data_size": len(content)}}
+        for name, (kind, content) in contents.items()
+    ]
+    head = json.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}}).encode()
+    body = head + b"".join(content for _, content in contents.values())
+    answer = _posted(http, "/v2/models/demo/infer", content=body, headers={LENGTH: str(len(head))})
+    length = int(answer.headers[LENGTH])
+    labels, probabilities = json.loads(answer.content[:length])["outputs"]
+    size: int = labels["parameters"]["binary_data_size"]
+    found = np.frombuffer(answer.content[length + size :]).reshape(probabilities["shape"]).tolist()
+    return list(zip(_read_texts(answer.content[length : length + size]), found, strict=True))
+
+
 def as_mlflow(http: httpx.Client, rows: Rows) -> Answers:
     return _invoked(http, json={"dataframe_records": rows})
 
@@ -146,7 +173,7 @@ def as_mlflow_csv(http: httpx.Client, rows: Rows) -> Answers:
 
 
 DOORS: Sequence[Callable[[httpx.Client, Rows], Answers]] = (
-    as_json_batch, as_ndjson, as_csv_batch, as_arrow_batch, as_parquet_batch, arrow_answered_as_json, as_v2_json,
+    as_json_batch, as_ndjson, as_csv_batch, as_arrow_batch, as_parquet_batch, arrow_answered_as_json, as_v2_json, as_v2_bytes,
     as_mlflow, as_mlflow_split, as_mlflow_instances, as_mlflow_inputs, as_mlflow_csv,
 )  # fmt: skip
 
@@ -187,6 +214,19 @@ def test_what_one_door_refuses_all_refuse_naming_row_and_feature(
     if scored.status_code == 400:
         assert scored.json()["error_code"] == "INVALID_PARAMETER_VALUE"
         assert f"/inputs/1/{feature}" in scored.json()["message"]
+
+
+def _texts(texts: Iterable[str]) -> bytes:
+    return b"".join(struct.pack("<I", len(text.encode())) + text.encode() for text in texts)
+
+
+def _read_texts(data: bytes) -> list[str]:
+    found: list[str] = []
+    while data:
+        (length,) = struct.unpack_from("<I", data)
+        found.append(data[4 : 4 + length].decode())
+        data = data[4 + length :]
+    return found
 
 
 def _posted(http: httpx.Client, path: str, **request: Any) -> httpx.Response:

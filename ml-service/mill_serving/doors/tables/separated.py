@@ -41,9 +41,17 @@ def read(body: bytes, features: Sequence[FeatureSpec], caps: Caps, *, header: bo
     caps.check(table.num_rows)
     kinds = {feature.name: feature.kind for feature in features}
     return {
-        name: column_of_text(column.to_pylist(), kinds.get(name))
-        for name, column in zip(table.column_names, table.columns, strict=True)
+        name: _column(column, kinds.get(name)) for name, column in zip(table.column_names, table.columns, strict=True)
     }
+
+
+def _column(column: Any, kind: ColumnKind | None) -> NDArray[Any]:
+    if kind in (ColumnKind.NUMBER, ColumnKind.INTEGER):
+        try:
+            return column.cast(pa.float64()).to_numpy()
+        except pa.ArrowInvalid:
+            pass  # cell by cell it is seen which one is no number
+    return column_of_text(column.to_pylist(), kind)
 
 
 def column_of_text(texts: list[str | None], kind: ColumnKind | None) -> NDArray[Any]:
