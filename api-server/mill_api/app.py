@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from mill_kit.http.docs import docs_routes
 from mill_kit.http.health import Health, HealthCollector
 from mill_kit.http.metrics import MetricsMiddleware, RequestMetrics
 from mill_kit.http.problems import install, problem_response
@@ -22,7 +23,7 @@ from starlette.responses import Response
 
 from mill_api.access.endpoints import routers as access_routers
 from mill_api.datasets.endpoints import router as datasets_router
-from mill_api.db.away import AWAY, is_unstorable_text
+from mill_api.db.away import AWAY, is_unstorable
 from mill_api.deployments.endpoints import routers as deployments_routers
 from mill_api.description import add_routes, operation_id
 from mill_api.edge import BodyLimit
@@ -41,6 +42,8 @@ _TITLES: dict[str, Any] = {
     "description": "Upload tables, train models, deploy them, watch them.",
     "version": VERSION,
     "generate_unique_id_function": operation_id,
+    "docs_url": None,
+    "redoc_url": None,
 }
 
 
@@ -71,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = add_routes(FastAPI(**_TITLES, lifespan=lifespan, redirect_slashes=False), routers())
     app.state.metrics = metrics
-    app.router.routes.extend([*health.routes(), metrics.route()])
+    app.router.routes.extend([*health.routes(), metrics.route(), *docs_routes("Modelmill")])
     _surround(app, metrics)
     return app
 
@@ -94,7 +97,7 @@ def _surround(app: FastAPI, metrics: RequestMetrics) -> None:
     install(app, RequestValidationError)
     for error in AWAY:
         app.add_exception_handler(error, _on_database_away)
-    app.add_exception_handler(DBAPIError, _on_unstorable_text)
+    app.add_exception_handler(DBAPIError, _on_unstorable)
     app.add_middleware(Unforeseen)
     app.add_middleware(BodyLimit, streamed=_UPLOADS)
     app.add_middleware(MetricsMiddleware, metrics=metrics)
@@ -108,8 +111,13 @@ async def _on_database_away(request: Request, error: Exception) -> Response:
     return problem_response(problem, request.url.path)
 
 
-async def _on_unstorable_text(request: Request, error: Exception) -> Response:
-    """A NUL character got past the schemas (a path, a form); any other refusal of the database is our own mistake."""
-    if not is_unstorable_text(error):
+async def _on_unstorable(request: Request, error: Exception) -> Response:
+    """Something got past the schemas (a path, a form, a query); any other refusal of the database is our own mistake."""
+    if not is_unstorable(error):
         raise error
-    return problem_response(Invalid("The request contains a NUL character"), request.url.path)
+    return problem_response(
+        Invalid(
+            "The request holds text or a number that cannot be kept: a NUL character, half a character, or too large"
+        ),
+        request.url.path,
+    )

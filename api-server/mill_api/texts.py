@@ -4,13 +4,18 @@ Slashes, quotes and emoji are welcome; what no database or terminal can show (co
 """
 
 import json
+import math
 import re
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _CONTROL_IN_PROSE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+_DEEPEST = 64
 CONFIG_BYTES = 64 * 2**10
 MOST_TAGS = 50
 
@@ -41,6 +46,38 @@ def storable_json(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def all_storable(value: Any) -> Any:
+    """Refuses, each at its place, what PostgreSQL cannot keep: NUL, half characters, numbers that are not finite."""
+    found = [
+        InitErrorDetails(type=PydanticCustomError("unstorable", reason), loc=place, input=None)
+        for place, reason in _unstorable(value)
+    ]
+    if found:
+        raise ValidationError.from_exception_data("storable", found)
+    return value
+
+
+def _unstorable(value: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
+    while waiting:
+        place, item = waiting.pop()
+        if isinstance(item, str) and _UNSTORABLE.search(item):
+            yield place, "contains a NUL character or half of a Unicode character; remove it"
+        elif isinstance(item, float) and not math.isfinite(item):
+            yield place, "is not a finite number; use null for a missing value"
+        elif len(place) > _DEEPEST:
+            yield place[:1], "is nested too deeply"
+            return
+        elif isinstance(item, dict):
+            for key, inner in cast(dict[Any, Any], item).items():
+                name = str(key)
+                if _UNSTORABLE.search(name):
+                    yield (*place, name), "the name contains a NUL character or half of a Unicode character; remove it"
+                waiting.append(((*place, name), inner))
+        elif isinstance(item, list):
+            waiting.extend(((*place, index), inner) for index, inner in enumerate(cast(list[Any], item)))
+
+
 def distinct_tags(tags: list[str]) -> list[str]:
     """In the order given, each once."""
     distinct = list(dict.fromkeys(tags))
@@ -55,3 +92,5 @@ Tags = Annotated[list[Tag], AfterValidator(distinct_tags)]
 Description = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(prose)]
 Search = Annotated[str, StringConstraints(max_length=200), AfterValidator(one_line)]
 FreeJson = Annotated[dict[str, Any], AfterValidator(storable_json)]
+StorableJson = Annotated[dict[str, Any], AfterValidator(all_storable)]
+VersionNumber = Annotated[int, Field(ge=1, le=2**31 - 1)]

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from mill_api.access.principal import Principal
 from mill_api.access.tables import MembershipRow, UserRow, WorkspaceRow
-from mill_api.texts import Name, one_line
+from mill_api.texts import Name, all_storable, one_line
 
 _ADDRESS = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 
@@ -30,10 +30,15 @@ def _address(value: str) -> str:
     return one_line(value).lower()
 
 
+def _valid_unicode(value: SecretStr) -> SecretStr:
+    all_storable(value.get_secret_value())
+    return value
+
+
 Email = Annotated[str, AfterValidator(_address)]
 Username = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{2,63}$")]
 PersonName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(one_line)]
-Password = Annotated[SecretStr, Field(min_length=8, max_length=1024)]
+Password = Annotated[SecretStr, Field(min_length=8, max_length=1024), AfterValidator(_valid_unicode)]
 
 
 class Registration(Body):
@@ -80,7 +85,7 @@ class ProfileChange(Body):
 
     full_name: PersonName | None = None
     password: Password | None = None
-    current_password: SecretStr | None = None
+    current_password: Annotated[SecretStr, AfterValidator(_valid_unicode)] | None = None
 
 
 class Workspace(View):

@@ -22,6 +22,7 @@ from mill_api.datasets.service import DatasetService
 from mill_api.datasets.tables import DatasetStatus
 from mill_api.db.pages import Page
 from mill_api.storage.downloads import download as stream
+from mill_api.texts import VersionNumber
 
 router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"])
 
@@ -31,7 +32,7 @@ def dataset_service(request: Request) -> DatasetService:
 
 
 Datasets = Annotated[DatasetService, Depends(dataset_service)]
-Version = Annotated[int | None, Query(ge=1, description="A version's number; the latest when left out")]
+Version = Annotated[VersionNumber | None, Query(description="A version's number; the latest when left out")]
 
 _UPLOAD_BODY: dict[str, Any] = {
     "requestBody": {
@@ -106,7 +107,7 @@ async def versions(dataset_id: UUID, session: Reading, paging: Paging) -> Page[D
 
 
 @router.get("/{dataset_id}/versions/{version}")
-async def show_version(dataset_id: UUID, version: int, session: Reading) -> DatasetVersion:
+async def show_version(dataset_id: UUID, version: VersionNumber, session: Reading) -> DatasetVersion:
     """One version: its columns and warnings, or why it is invalid."""
     return DatasetVersion.of(await repository.version(session, dataset_id, version))
 

@@ -1,4 +1,4 @@
-"""What PostgreSQL's exceptions mean for a request: away or overloaded (send it again), or text it cannot store. Read by `app.py`."""
+"""What PostgreSQL's exceptions mean for a request: away or overloaded (send it again), or a value it cannot store. Read by `app.py`."""
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -19,5 +19,18 @@ AWAY: tuple[type[Exception], ...] = (
 )
 
 
-def is_unstorable_text(error: Exception) -> bool:
-    return isinstance(error, DBAPIError) and isinstance(error.driver_exception, asyncpg.CharacterNotInRepertoireError)
+_UNSTORABLE = (
+    asyncpg.CharacterNotInRepertoireError,  # NUL in text
+    asyncpg.UntranslatableCharacterError,  # NUL in JSON
+    asyncpg.InvalidTextRepresentationError,  # half a character, NaN or Infinity in JSON
+)
+
+
+def is_unstorable(error: Exception) -> bool:
+    """Also a string or a number that asyncpg itself cannot send: half a character, a number too large for its column."""
+    if not isinstance(error, DBAPIError):
+        return False
+    refusal = error.driver_exception
+    return isinstance(refusal, _UNSTORABLE) or (
+        isinstance(refusal, asyncpg.DataError) and isinstance(refusal.__cause__, UnicodeError | OverflowError)
+    )

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from mill_kit.http.problems import MEDIA_TYPE
 
@@ -165,7 +165,10 @@ async def predict(request: Request, wish: PredictionWish, me: Me, service: Predi
 
 @predictions.get("")
 async def list_predictions(
-    session: Reading, paging: Paging, model_id: UUID | None = None, status: int | None = None
+    session: Reading,
+    paging: Paging,
+    model_id: UUID | None = None,
+    status: Annotated[int | None, Query(ge=100, le=599)] = None,
 ) -> Page[Prediction]:
     """The history, newest first."""
     return (await repository.predictions(session, model_id, status, paging)).page(Prediction.of)

@@ -2,15 +2,16 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from mill_contracts.training import ScoreReport
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from mill_api.deployments.rollout import Rollout, RolloutState
 from mill_api.deployments.tables import BatchPredictionRow, DeploymentRow, PredictionRow
 from mill_api.models.tables import ModelRow, ModelVersionRow
+from mill_api.texts import StorableJson, VersionNumber, one_line
 
 OutputFormat = Literal["parquet", "csv"]
 
@@ -22,7 +23,7 @@ class _Wire(BaseModel):
 class DeployWish(_Wire):
     """`version`: the latest when left out. A version that is still training goes live when it is trained."""
 
-    version: int | None = Field(default=None, ge=1)
+    version: VersionNumber | None = None
     public: bool | None = Field(default=None, description="true: callable without a key, by anyone who can reach it")
 
 
@@ -78,9 +79,9 @@ class BatchWish(_Wire):
     """Score a dataset; to score a file of your own, send it as multipart with the same fields."""
 
     dataset_id: UUID
-    dataset_version: int | None = Field(default=None, ge=1)
-    version: int | None = Field(
-        default=None, ge=1, description="The live version when left out, else the latest trained"
+    dataset_version: VersionNumber | None = None
+    version: VersionNumber | None = Field(
+        default=None, description="The live version when left out, else the latest trained"
     )
     output_format: OutputFormat = "parquet"
     return_probabilities: bool = True
@@ -89,7 +90,7 @@ class BatchWish(_Wire):
 class BatchForm(_Wire):
     """The text fields beside an uploaded file."""
 
-    version: int | None = Field(default=None, ge=1)
+    version: VersionNumber | None = None
     output_format: OutputFormat = "parquet"
     return_probabilities: bool = True
 
@@ -132,8 +133,8 @@ class BatchPrediction(_Wire):
 class PredictionWish(_Wire):
     """One row for a live model, by id, name or name@version."""
 
-    model: str = Field(min_length=1, max_length=200)
-    input_data: dict[str, Any] = Field(max_length=10_000)
+    model: Annotated[str, AfterValidator(one_line)] = Field(min_length=1, max_length=200)
+    input_data: StorableJson = Field(max_length=10_000)
     return_probabilities: bool = True
     use_cache: bool = True
 

@@ -15,6 +15,7 @@ from mill_api.models.repository import ModelFilter
 from mill_api.models.schemas import Model, ModelChange, ModelSummary, ModelVersion, ModelVersionSummary, ModelWish
 from mill_api.models.service import ModelService
 from mill_api.storage.downloads import download as stream
+from mill_api.texts import VersionNumber
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
 
@@ -24,7 +25,7 @@ def model_service(request: Request) -> ModelService:
 
 
 Models = Annotated[ModelService, Depends(model_service)]
-Version = Annotated[int | None, Query(ge=1, description="A version's number; the latest when left out")]
+Version = Annotated[VersionNumber | None, Query(description="A version's number; the latest when left out")]
 
 
 @router.post("", status_code=201)
@@ -103,7 +104,7 @@ async def versions(model_id: UUID, session: Reading, paging: Paging, models: Mod
 
 
 @router.get("/{model_id}/versions/{version}")
-async def show_version(model_id: UUID, version: int, session: Reading, models: Models) -> ModelVersion:
+async def show_version(model_id: UUID, version: VersionNumber, session: Reading, models: Models) -> ModelVersion:
     """One version whole."""
     model, row = await repository.version(session, model_id, version)
     return ModelVersion.of(model, row, deployed=bool(await models.deployed(session, [row])))

@@ -16,7 +16,7 @@ from mill_contracts.training import ConfusionMatrix, Curve, FeatureImportance
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from mill_api.models.tables import ModelRow, ModelStatus, ModelVersionRow
-from mill_api.texts import Description, Name, Tags
+from mill_api.texts import Description, Name, Tags, VersionNumber, all_storable
 
 
 def _addressable(name: str) -> str:
@@ -41,7 +41,7 @@ class ModelWish(_Wire):
     tags: Tags = []
     project_id: UUID
     dataset_id: UUID
-    dataset_version: int | None = Field(default=None, ge=1, description="The latest when left out")
+    dataset_version: VersionNumber | None = Field(default=None, description="The latest when left out")
     model_type: Task
     framework: Framework
     algorithm: str | None = Field(default=None, max_length=64, description="The framework's default when left out")
@@ -53,11 +53,16 @@ class ModelWish(_Wire):
     parameters: dict[str, Any] = Field(default={}, max_length=200)
     validation: Validation | None = None
     preprocessing: Preprocessing | None = None
-    class_labels: dict[str, str] = Field(default={}, max_length=1_000)
+    class_labels: dict[str, Annotated[str, Field(min_length=1)]] = Field(default={}, max_length=1_000)
     positive_class: str | None = Field(default=None, max_length=256)
     decision_threshold: float | None = Field(default=None, gt=0, lt=1)
     low_confidence: LowConfidence | None = None
     seed: int = Field(default=42, ge=0, le=2**31 - 1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _can_be_kept(cls, wish: Any) -> Any:
+        return all_storable(wish)
 
     @model_validator(mode="after")
     def _only_classifiers_have_classes(self) -> Self:

@@ -91,7 +91,7 @@ def _pointer(location: Sequence[str | int]) -> str:
 
 def _answer(document: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
     return Response(
-        json.dumps(document, ensure_ascii=False),
+        json.dumps(document, ensure_ascii=False).encode(errors="backslashreplace"),
         status_code=int(document["status"]),
         headers=dict(headers),
         media_type=MEDIA_TYPE,
