@@ -3,6 +3,9 @@
 import numpy as np
 from mill_contracts.recipe import Recipe
 from mill_contracts.tables import ColumnKind, TableWarning
+from mill_pack.errors import InvalidExpression
+from mill_pack.expressions import compile_expression
+from mill_pack.signature import NUMERIC_KINDS
 
 from mill_trainer.train.errors import ColumnMissing, InfiniteValues, NoFeatures
 from mill_trainer.train.table import Column, Table, has_infinity, is_missing
@@ -14,6 +17,7 @@ _MANY_DISTINCT = 0.9
 def choose_features(table: Table, recipe: Recipe) -> tuple[tuple[str, ...], tuple[TableWarning, ...]]:
     """The features in file order, and what a person should know about them. `table` holds the rows with a target."""
     _require_columns(table, recipe)
+    _check_derived(table, recipe)
     wanted = recipe.features if recipe.features is not None else tuple(table.columns)
     left_out = {recipe.target, *recipe.exclude}
     features: list[str] = []
@@ -47,6 +51,25 @@ def _require_columns(table: Table, recipe: Recipe) -> None:
             errors.append({"pointer": pointer, "detail": f'The table has no column "{name}"{hint}'})
     if errors:
         raise ColumnMissing(errors[0]["detail"], errors=errors)
+
+
+def _check_derived(table: Table, recipe: Recipe) -> None:
+    """A derived feature brings its columns back as inputs: an excluded one, or the target, which would be a leak."""
+    numeric = [name for name, kind in table.kinds.items() if kind in NUMERIC_KINDS]
+    errors: list[dict[str, str]] = []
+    for index, feature in enumerate(recipe.preprocessing.derived):
+        for name in compile_expression(feature.expression, {*numeric, recipe.target}).inputs:
+            if name != recipe.target and name not in recipe.exclude:
+                continue
+            why = (
+                "which is the target and is not known when a prediction is asked for: leave it out of the expression."
+                if name == recipe.target
+                else "which the recipe excludes: take it out of `exclude`, or leave the derived feature out."
+            )
+            detail = f'The derived feature "{feature.name}" is computed from the column "{name}", {why}'
+            errors.append({"pointer": f"/preprocessing/derived/{index}/expression", "detail": detail})
+    if errors:
+        raise InvalidExpression(errors[0]["detail"], errors=errors)
 
 
 def _about(name: str, values: Column, kind: ColumnKind, recipe: Recipe) -> list[TableWarning]:

@@ -166,3 +166,19 @@ def test_a_wrong_derived_feature_is_refused(tables: Tables, refuse: Refuse) -> N
     derived = ({"name": "ratio", "expression": "fare / agee"},)
     problem = refuse(tables("titanic"), target="survived", preprocessing={"derived": derived})
     assert problem.slug == "invalid-expression"
+
+
+def test_a_derived_feature_of_an_excluded_column_is_refused_by_name(tables: Tables, refuse: Refuse) -> None:
+    derived = ({"name": "kin", "expression": "sibsp + parch"}, {"name": "double", "expression": "fare * 2"})
+    problem = refuse(tables("titanic"), target="survived", exclude=("fare",), preprocessing={"derived": derived})
+    assert problem.slug == "invalid-expression"
+    assert [error["pointer"] for error in problem.errors] == ["/preprocessing/derived/1/expression"]
+    assert all(word in problem.detail for word in ('"double"', '"fare"', "exclude"))
+
+
+@pytest.mark.parametrize("target", ["survived", "sex"])
+def test_a_derived_feature_of_the_target_is_refused_as_a_leak(target: str, tables: Tables, refuse: Refuse) -> None:
+    derived = ({"name": "leak", "expression": f"age + {target}"},)
+    problem = refuse(tables("titanic"), target=target, preprocessing={"derived": derived})
+    assert problem.slug == "invalid-expression"
+    assert all(word in problem.detail for word in ('"leak"', f'"{target}"', "target"))
