@@ -13,6 +13,8 @@ from mill_kit.logs import get_logger
 from mill_kit.problems import Problem, Unavailable
 from starlette.types import Receive, Scope, Send
 
+from mill_serving.deadline import DEADLINE, deadline_of
+from mill_serving.deadline import HEADER as DEADLINE_HEADER
 from mill_serving.doors.encodings import pack, unpack
 from mill_serving.doors.http import ClientLeft, Head, RequestIds, read_body, read_head
 from mill_serving.errors import BodyTooLarge, MethodNotAllowed
@@ -145,6 +147,9 @@ def foreseen(error: Exception, path: str, request_id: str) -> Problem:
 async def _answered(call: Call, handle: Handler, refuse: Refuse) -> Reply | None:
     """None when nobody waits any more."""
     try:
+        deadline = call.header(DEADLINE_HEADER)
+        if deadline:
+            DEADLINE.set(deadline_of(deadline))
         return await handle(call)
     except ClientLeft:
         return None

@@ -55,8 +55,6 @@ class Front:
         if self.is_draining:
             send = _closing(send)
         path: bytes = scope.get("raw_path") or scope["path"].encode()
-        if not await self._hears_deadline(scope, send):
-            return None
         if path.startswith(_ANY_PREDICT):
             parsed = self._paths.get(path) or self._parse(path)
             if parsed is not None:
@@ -66,15 +64,19 @@ class Front:
                     return await self.batch.serve(scope, receive, send, parsed[1])
                 if parsed[0] == "explain":
                     return await self.explain.serve(scope, receive, send, parsed[1])
+                if not await self._hears_deadline(scope, send):
+                    return None
                 return await self.one.serve(scope, receive, send, parsed[1], proba=parsed[0] == "proba")
         for side in self.sides:
             app = side.at(path)
             if app is not None:
                 return await app(scope, receive, send)
+        if not await self._hears_deadline(scope, send):
+            return None
         return await self._document(scope, path, receive, send)
 
     async def _hears_deadline(self, scope: Scope, send: Send) -> bool:
-        """False when the header is not one, and that was answered."""
+        """False when the header is not one, and that was answered. Doors behind a `Doorway` hear it there."""
         for name, value in scope["headers"]:
             if name == DEADLINE_HEADER:
                 try:

@@ -171,3 +171,9 @@ def test_answers_are_packed_where_that_is_asked_for(demo: Any) -> None:
         assert answer.json()["outputs"][0]["shape"] == [200]
     assert "content-encoding" not in post(demo, body, None, **{"accept-encoding": "identity"}).headers
     assert "content-encoding" not in post(demo, body, None, **{"accept-encoding": "gzip;q=0"}).headers
+
+
+def test_a_deadline_that_is_none_is_refused_in_the_shape_of_the_protocol(demo: Any) -> None:
+    answer = post(demo, b"{}", None, **{"x-request-deadline-ms": "soon"})
+    assert answer.status_code == 422
+    assert set(answer.json()) == {"error"}
