@@ -124,7 +124,14 @@ async def test_the_document_describes_every_route(client: AsyncClient) -> None:
     names = [operation["operationId"] for operation in operations]
     assert sorted(set(names)) == sorted(names)
     assert "projects_create" in names
-    assert (await client.get("/docs")).status_code == 200
+
+
+async def test_the_description_is_shown_without_the_internet(client: AsyncClient) -> None:
+    page = (await client.get("/docs")).text
+    assert "://" not in page
+    named = re.findall(r"(?:src|href)=\"([^\"]+)\"", page)
+    assert [(await client.get(path)).status_code for path in named] == [200, 200, 200]
+    assert (await client.get("/redoc")).status_code == 404
 
 
 async def test_every_route_asks_who_is_there(client: AsyncClient) -> None:

@@ -147,6 +147,7 @@ def front(nginx: str, root: Path, api: Service, replicas: tuple[Service, Service
         ("/api/v1/projects", "api", "/api/v1/projects"),
         ("/api/v1/projects/?limit=3", "api", "/api/v1/projects/?limit=3"),
         ("/docs", "api", "/docs"),
+        ("/docs/assets/swagger-ui.css", "api", "/docs/assets/swagger-ui.css"),
         ("/openapi.json", "api", "/openapi.json"),
         ("/health", "api", "/health"),
         ("/health/ready", "api", "/health/ready"),

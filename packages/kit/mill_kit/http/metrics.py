@@ -62,6 +62,13 @@ class MetricsMiddleware:
 
 
 def _template(scope: Scope) -> str:
-    route = scope.get("route")
-    path = getattr(route, "path", None)
+    """FastAPI notes its own routes in the scope; of a plain Starlette route it notes the endpoint alone."""
+    path = getattr(scope.get("route") or _by_endpoint(scope), "path", None)
     return path if isinstance(path, str) else "unmatched"
+
+
+def _by_endpoint(scope: Scope) -> object:
+    app, endpoint = scope.get("app"), scope.get("endpoint")
+    if app is None or endpoint is None:
+        return None
+    return next((route for route in app.routes if getattr(route, "endpoint", None) == endpoint), None)
