@@ -55,3 +55,30 @@ class UnsuitableTarget(Invalid):
 class UnknownColumn(Invalid):
     slug = "unknown-column"
     title = "The dataset has no such column"
+
+
+class ContradictoryColumns(Invalid):
+    """A column or a name would have to be two things at once."""
+
+    slug = "contradictory-columns"
+    title = "The request says two things of one column"
+
+
+class NoFeatures(Invalid):
+    slug = "no-features"
+    title = "No feature is left to learn from"
+
+
+class UnsuitableTimeColumn(Invalid):
+    slug = "unsuitable-time-column"
+    title = "The time column holds no times"
+
+
+class ClassesWrong(Invalid):
+    slug = "classes-wrong"
+    title = "The recipe does not fit the target's classes"
+
+
+class ClassTooSmall(Invalid):
+    slug = "class-too-small"
+    title = "A class has too few rows"

@@ -13,6 +13,7 @@ from mill_contracts.recipe import Preprocessing, Recipe, Task, Validation
 from mill_contracts.tables import ColumnKind, ColumnStatistics
 
 from mill_api.models import errors
+from mill_api.models.recipe_checks import check_feasible
 from mill_api.models.schemas import ModelWish
 
 _TELLING_NAMES = ("target", "label", "class")
@@ -43,11 +44,15 @@ def chosen_algorithm(wish: ModelWish) -> Algorithm:
 
 
 def make_recipe(wish: ModelWish, columns: Sequence[ColumnStatistics]) -> tuple[Recipe, Choice]:
-    """The recipe for a table of these columns. Raises `UnknownColumn`, `UnsuitableTarget` and what `chosen_algorithm` raises."""
+    """The recipe for a table of these columns. Raises `UnknownColumn`, `UnsuitableTarget`, what
+    `chosen_algorithm` raises and what `recipe_checks` knows to fail.
+    """
     algorithm = chosen_algorithm(wish)
     choice = choose_target(wish.target, [column.name for column in columns])
     _check_columns(wish, [column.name for column in columns])
-    _check_target(wish, next(column for column in columns if column.name == choice.target))
+    target = next(column for column in columns if column.name == choice.target)
+    _check_target(wish, target)
+    check_feasible(wish, target, columns)
     recipe = Recipe(
         task=wish.model_type,
         framework=wish.framework,
