@@ -12,6 +12,7 @@ CODE := api-server trainer ml-service packages examples benchmarks tests docs mo
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 N ?= 2
 export UV_HTTP_TIMEOUT := 120
+export PATH := $(CURDIR)/.uv/bin:$(PATH)
 
 ##@ On one machine, without Docker
 

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ def in_its_own_environment(packages: list[str], arguments: list[str], folder: Pa
     assert uv, "uv makes the clients' environments; see the README"
     wanted = [part for package in packages for part in ("--with", package)]
     variables = {name: value for name, value in os.environ.items() if not name.startswith("VIRTUAL_ENV")}
-    command = [uv, "run", "--no-project", "--isolated", "--quiet", "--python", "3.11", *wanted, *arguments]
-    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=110, check=False)
+    command = [uv, "run", "--no-project", "--isolated", "--quiet", "--python", sys.executable, *wanted, *arguments]
+    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -56,6 +57,7 @@ def expected(demo: Any) -> list[dict[str, Any]]:
     return demo.replica.http.post("/predict/plain/batch", json={"inputs": ROWS}).json()["predictions"]
 
 
+@pytest.mark.timeout(300)
 def test_kserve_infers_with_json_and_with_bytes(demo: Any, tmp_path: Path) -> None:
     printed = in_its_own_environment(["kserve==0.21.0"], ["python", "-W", "ignore", "-c", KSERVE, demo.url], tmp_path)
     found = json.loads(printed.splitlines()[-1])
@@ -65,6 +67,7 @@ def test_kserve_infers_with_json_and_with_bytes(demo: Any, tmp_path: Path) -> No
         assert outputs["probabilities"] == probabilities
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("binary", [False, True])
 def test_mlserver_infers_a_file_of_requests(demo: Any, tmp_path: Path, *, binary: bool) -> None:
     requests = [
