@@ -1,6 +1,6 @@
 """What of datasets goes with a project. Given to `projects` at the composition root."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mill_contracts.ids import ProjectId
@@ -18,6 +18,9 @@ class ProjectDatasets:
 
     async def count(self, session: AsyncSession, project: ProjectId) -> Mapping[str, int]:
         return {"datasets": await repository.count_in_project(session, project)}
+
+    async def in_use(self, session: AsyncSession, project: ProjectId) -> Sequence[str]:  # noqa: ARG002 - deployments know
+        return ()
 
     async def delete(self, work: UnitOfWork, who: Principal, project: ProjectId) -> None:
         for dataset_id in await repository.ids_in_project(work.session, project):

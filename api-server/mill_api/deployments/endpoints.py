@@ -88,7 +88,7 @@ async def undeploy(model_id: UUID, me: ProjectEditor, work: Work, service: Deplo
 
 @deploying.post("/models/{model_id}/rollback")
 async def rollback(model_id: UUID, me: ProjectEditor, work: Work, service: Deployments) -> Deployment:
-    """Put the version live again that was live before."""
+    """Put the version live again that was live before. The version left behind is none to roll back to."""
     return await _deployment(work.session, service, await service.rollback(work, model_id, me))
 
 

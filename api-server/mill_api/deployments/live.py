@@ -47,20 +47,39 @@ class LiveVersions:
 
     async def activate(self, work: UnitOfWork, row: DeploymentRow, model: ModelRow, version: ModelVersionRow) -> None:
         """Make `version` the live one; what was live becomes the version to go back to."""
-        if row.active_version_id not in (None, version.id):
-            row.previous_version_id = row.active_version_id
+        if row.active_version_id == version.id:
+            stand_in = await repository.stand_in(work.session, row)
+        else:
+            stand_in = row.previous_version_id = row.active_version_id or row.previous_version_id
+        await self._put_live(work, row, model, version, stand_in=stand_in)
+
+    async def go_back(self, work: UnitOfWork, row: DeploymentRow, model: ModelRow, version: ModelVersionRow) -> None:
+        """Make the earlier `version` live. The one left behind serves until it is ready, and is none to go back to."""
+        left = row.active_version_id
+        row.previous_version_id = None
+        await self._put_live(work, row, model, version, stand_in=left)
+
+    async def _put_live(
+        self,
+        work: UnitOfWork,
+        row: DeploymentRow,
+        model: ModelRow,
+        version: ModelVersionRow,
+        *,
+        stand_in: UUID | None,
+    ) -> None:
         row.active_version_id = version.id
         if row.wanted_version_id == version.id:
             row.wanted_version_id = None
         row.deployed_at = datetime.now(UTC)
         await work.session.flush()
-        await self._write_routes(work, row, model)
+        await self._write_routes(work, row, model, stand_in)
         await self.publisher.changed(work)
 
-    async def _write_routes(self, work: UnitOfWork, row: DeploymentRow, model: ModelRow) -> None:
-        """The live version's route, and the previous one's: it serves until the new one is ready, and on rollback."""
+    async def _write_routes(self, work: UnitOfWork, row: DeploymentRow, model: ModelRow, stand_in: UUID | None) -> None:
+        """The live version's route, and that of the one that serves until the live one is ready, or on rollback."""
         await repository.delete_routes(work.session, row.id)
-        for version_id in (row.active_version_id, row.previous_version_id):
+        for version_id in (row.active_version_id, stand_in):
             if version_id is not None:
                 version = await models.version_by_id(work.session, version_id)
                 work.session.add(
@@ -68,13 +87,13 @@ class LiveVersions:
                         tenant_id=row.tenant_id,
                         deployment_id=row.id,
                         model_version_id=version.id,
-                        route=_route(row, model, version).model_dump(mode="json"),
+                        route=_route(row, model, version, stand_in).model_dump(mode="json"),
                     )
                 )
         await work.session.flush()
 
 
-def _route(row: DeploymentRow, model: ModelRow, version: ModelVersionRow) -> Route:
+def _route(row: DeploymentRow, model: ModelRow, version: ModelVersionRow, stand_in: UUID | None) -> Route:
     package = package_of(version)
     is_live = version.id == row.active_version_id
     return Route(
@@ -88,5 +107,5 @@ def _route(row: DeploymentRow, model: ModelRow, version: ModelVersionRow) -> Rou
         size=package.size,
         public=row.public,
         is_default=is_live,
-        previous_version_id=row.previous_version_id if is_live else None,
+        previous_version_id=stand_in if is_live else None,
     )

@@ -71,6 +71,15 @@ async def active_among(session: AsyncSession, version_ids: Collection[UUID]) -> 
     return {version_id for version_id in found if version_id is not None}
 
 
+async def stand_in(session: AsyncSession, row: DeploymentRow) -> UUID | None:
+    """The version whose route is published beside the live one's."""
+    return await session.scalar(
+        select(PublishedRouteRow.model_version_id).where(
+            PublishedRouteRow.deployment_id == row.id, PublishedRouteRow.model_version_id != row.active_version_id
+        )
+    )
+
+
 async def delete_routes(session: AsyncSession, deployment_id: UUID) -> None:
     await session.execute(delete(PublishedRouteRow).where(PublishedRouteRow.deployment_id == deployment_id))
 
@@ -138,5 +147,16 @@ async def deployed_models_in_project(session: AsyncSession, project_id: UUID) ->
         select(DeploymentRow.model_id)
         .join(ModelRow, ModelRow.id == DeploymentRow.model_id)
         .where(ModelRow.project_id == project_id)
+    )
+    return (await session.scalars(statement)).all()
+
+
+async def live_models_in_project(session: AsyncSession, project_id: UUID) -> Sequence[str]:
+    """The names of the models that serve now; one that only waits for its training does not."""
+    statement = (
+        select(ModelRow.name)
+        .join(DeploymentRow, ModelRow.id == DeploymentRow.model_id)
+        .where(ModelRow.project_id == project_id, DeploymentRow.active_version_id.is_not(None))
+        .order_by(ModelRow.name)
     )
     return (await session.scalars(statement)).all()

@@ -43,13 +43,13 @@ class DeploymentService:
         return row
 
     async def rollback(self, work: UnitOfWork, model_id: UUID, who: Principal) -> DeploymentRow:
-        """Make the version live that was live before. Raises `NotDeployed`, `NothingToRollBackTo`."""
+        """Make the version live that was live before; a second time there is none. Raises `NotDeployed`, `NothingToRollBackTo`."""
         model, _ = await models.model(work.session, model_id)
         row = await repository.existing_deployment(work.session, model_id)
         if row.previous_version_id is None:
             raise NothingToRollBackTo(f"No version of {model.name!r} was live before this one")
         previous = await models.version_by_id(work.session, row.previous_version_id)
-        await self.live.activate(work, row, model, previous)
+        await self.live.go_back(work, row, model, previous)
         audit(work, who, "model.rolled-back", "model", model.id, version=previous.version)
         return row
 

@@ -17,6 +17,10 @@ class ProjectContents(Protocol):
         """How many of each kind would go with the project, by plural name: `{"datasets": 2}`."""
         ...
 
+    async def in_use(self, session: AsyncSession, project: ProjectId) -> Sequence[str]:
+        """What of it serves now, by name: a project that holds such is deleted only by force."""
+        ...
+
     async def delete(self, work: UnitOfWork, who: Principal, project: ProjectId) -> None:
         """Delete them, in the transaction that deletes the project."""
         ...

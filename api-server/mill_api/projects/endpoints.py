@@ -94,7 +94,14 @@ async def preview_deletion(
 
 
 @router.delete("/{project_id}")
-async def delete(project_id: UUID, projects: Projects) -> ProjectDeletion:
-    """Delete a project and all it holds; the answer says what that was."""
-    row, gone = await projects.delete(project_id)
+async def delete(
+    project_id: UUID,
+    projects: Projects,
+    force: Annotated[bool, Query(description="true: also when models of it are live; they are undeployed")] = False,
+) -> ProjectDeletion:
+    """Delete a project and all it holds; the answer says what that was.
+
+    While models of it are live the answer is 409 `project-in-use`, which names them; `force=true` undeploys them.
+    """
+    row, gone = await projects.delete(project_id, force=force)
     return ProjectDeletion(project_id=row.id, name=row.name, contents=gone)

@@ -16,3 +16,8 @@ class ProjectNameTaken(Conflict):
 class ProjectArchived(Conflict):
     slug = "project-archived"
     title = "The project is archived"
+
+
+class ProjectInUse(Conflict):
+    slug = "project-in-use"
+    title = "Models of the project are live"

@@ -13,10 +13,12 @@ from mill_api.access.audit import audit
 from mill_api.access.principal import Principal
 from mill_api.db import UnitOfWork
 from mill_api.projects.contents import ProjectContents, count_contents
-from mill_api.projects.errors import ProjectArchived, ProjectNameTaken, ProjectNotFound
+from mill_api.projects.errors import ProjectArchived, ProjectInUse, ProjectNameTaken, ProjectNotFound
 from mill_api.projects.repository import ProjectRepository
 from mill_api.projects.schemas import ProjectChange, ProjectDraft
 from mill_api.projects.tables import ProjectRow
+
+_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,11 @@ class ProjectService:
             audit(self.work, self.who, "project.archived" if archived else "project.unarchived", "project", row.id)
         return row
 
-    async def delete(self, project: UUID) -> tuple[ProjectRow, dict[str, int]]:
-        """Delete it with all it holds; returns what that was."""
+    async def delete(self, project: UUID, *, force: bool = False) -> tuple[ProjectRow, dict[str, int]]:
+        """Delete it with all it holds; returns what that was. Raises `ProjectInUse` for live models, unless by force."""
         row = await self._locked(project)
+        if not force:
+            await self._refuse_live(row)
         gone = await count_contents(self.contents, self.work.session, ProjectId(row.id))
         for part in self.contents:
             await part.delete(self.work, self.who, ProjectId(row.id))
@@ -60,6 +64,12 @@ class ProjectService:
         await self.work.session.flush()
         audit(self.work, self.who, "project.deleted", "project", row.id, name=row.name, contents=gone)
         return row, gone
+
+    async def _refuse_live(self, row: ProjectRow) -> None:
+        live = [name for part in self.contents for name in await part.in_use(self.work.session, ProjectId(row.id))]
+        if live:
+            shown = ", ".join(repr(name) for name in live[:_NAMED]) + (", ..." if len(live) > _NAMED else "")
+            raise ProjectInUse(f"Undeploy {shown} first, or delete the project with ?force=true")
 
     async def _locked(self, project: UUID) -> ProjectRow:
         row = await ProjectRepository(self.work.session).get_to_change(ProjectId(project))

@@ -102,8 +102,48 @@ async def test_the_version_before_stays_at_hand_and_a_rollback_returns_to_it(
     assert (routes[1].is_default, routes[2].is_default) == (False, True)
     assert routes[2].previous_version_id == routes[1].model_version_id
     back = await client.post(f"/api/v1/models/{model['id']}/rollback", headers=ada.headers)
-    assert (back.json()["version"], back.json()["previous_version"]) == (1, 2)
+    assert (back.json()["version"], back.json()["previous_version"]) == (1, None)
     assert (await routes_of(parts, model))[1].is_default
+
+
+async def test_a_version_that_was_rolled_back_serves_until_the_other_is_ready_but_never_comes_back(
+    client: AsyncClient, ada: Person, trained: Maker, parts: Parts
+) -> None:
+    model = await trained(ada)
+    await deploy(client, ada, model)
+    await trained(ada)
+    await deploy(client, ada, model)
+    await client.post(f"/api/v1/models/{model['id']}/rollback", headers=ada.headers)
+    refused = await client.post(f"/api/v1/models/{model['id']}/rollback", headers=ada.headers)
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:modelmill:problem:nothing-to-roll-back-to")
+    again = await deploy(client, ada, model, version=1, public=True)
+    assert (again["version"], again["previous_version"]) == (1, None)
+    routes = await routes_of(parts, model)
+    assert (routes[1].is_default, routes[2].is_default) == (True, False)
+    assert routes[1].previous_version_id == routes[2].model_version_id
+    third = await trained(ada)
+    assert (await deploy(client, ada, third))["previous_version"] == 1
+
+
+async def test_a_project_with_a_live_model_is_deleted_only_by_force(
+    client: AsyncClient, ada: Person, trained: Maker, parts: Parts
+) -> None:
+    model = await trained(ada, "live one")
+    await trained(ada, "idle one")
+    await deploy(client, ada, model)
+    jobs = (await client.get("/api/v1/jobs?state=queued&state=waiting", headers=ada.headers)).json()["items"]
+    for job in jobs:
+        await client.post(f"/api/v1/jobs/{job['id']}/cancel", headers=ada.headers)
+    path = f"/api/v1/projects/{model['project_id']}"
+    refused = await client.delete(path, headers=ada.headers)
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:modelmill:problem:project-in-use")
+    assert "'live one'" in refused.json()["detail"]
+    assert "idle one" not in refused.json()["detail"]
+    assert set(await routes_of(parts, model)) == {1}
+    forced = await client.delete(path, params={"force": True}, headers=ada.headers)
+    assert forced.status_code == 200, forced.text
+    assert forced.json()["contents"]["deployments"] == 1
+    assert await routes_of(parts, model) == {}
 
 
 async def test_without_an_earlier_version_there_is_nothing_to_roll_back_to(
