@@ -67,9 +67,7 @@ def try_lock(lock: IO[str]) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise StackRuns(
-            "the embedded stack is running already: `modelmill status` shows it, `modelmill down` stops it"
-        ) from None
+        raise StackRuns("`modelmill status` shows it, `modelmill down` stops it") from None
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,16 @@ def test_every_list_is_a_table_for_people_and_json_for_programs(server: Any) -> 
 
 
 @pytest.mark.usefixtures("key")
+def test_a_table_keeps_ids_and_names_whole(server: Any) -> None:
+    wide = {**PROJECT, "id": "0199b2c4-1111-7222-8333-0123456789ab", "name": "A long name " * 12 + "ends"}
+    by_path(server, {"/api/v1/projects": {"items": [wide], "next_cursor": None}})
+    lines = run("projects", "list").output.splitlines()
+    assert len(lines) == 2
+    assert wide["id"] in lines[1]
+    assert wide["name"] in lines[1]
+
+
+@pytest.mark.usefixtures("key")
 def test_a_refusal_is_one_message_and_a_failing_exit_code(server: Any) -> None:
     errors = [{"pointer": "/name", "detail": "too long"}]
     server.answers(server.reply(422, {"type": "urn:modelmill:problem:invalid", "title": "Not valid", "errors": errors}))

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from modelmill._client import Client
@@ -20,6 +19,7 @@ from modelmill.cli._output import (
     print_json,
     print_table,
     print_view,
+    print_whole,
     text,
 )
 from modelmill.cli._session import signed_in
@@ -118,7 +118,7 @@ def leaderboard(
         if as_json:
             print_json([dict(model.raw) for model in found])
         else:
-            Console(highlight=False).print(board(found))
+            print_whole(board(found))
 
 
 def board(models: Sequence[ModelVersion]) -> Table:

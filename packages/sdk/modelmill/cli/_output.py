@@ -16,13 +16,13 @@ from rich.progress import (
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
-    TransferSpeedColumn,
 )
 from rich.table import Table
 
 from modelmill._errors import ApiError, AuthenticationError, ConnectionFailed, ModelmillError, WrongCredentials
 from modelmill._types import JobEvent, View
 
+WIDEST = 100_000
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -47,7 +47,12 @@ def print_table(views: Iterable[View], fields: Sequence[str], as_json: bool) -> 
     table = Table(*[name.replace("_", " ") for name in fields], box=None)
     for view in views:
         table.add_row(*[text(view.raw.get(name)) for name in fields])
-    Console(highlight=False, markup=False).print(table)
+    print_whole(table)
+
+
+def print_whole(table: Table) -> None:
+    """Every row is one line and every cell whole, for pipes and for copying; a narrow terminal wraps the line itself."""
+    Console(highlight=False, markup=False, width=WIDEST).print(table, soft_wrap=True)
 
 
 def text(value: Any) -> str:
@@ -126,7 +131,7 @@ def job_progress(quiet: bool = False) -> Progress:
 
 
 def upload_progress(quiet: bool = False) -> Progress:
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
     return Progress(*columns, console=Console(file=sys.stderr), disable=quiet)
 
 
