@@ -1,5 +1,6 @@
 """`POST /predict/{model}` on a running service with shared models alone: no key, no snapshot, no other part up."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copy
@@ -200,6 +201,13 @@ def test_openapi_describes_the_hot_routes(demo: Any) -> None:
     assert "PredictAnswer" in document["components"]["schemas"]
     assert "/predict/{model}/batch" in document["paths"]
     assert "/models" in document["paths"]
+
+
+def test_the_description_is_shown_without_the_internet(demo: Any) -> None:
+    page = demo.http.get("/docs").text
+    assert "://" not in page
+    named = re.findall(r"(?:src|href)=\"([^\"]+)\"", page)
+    assert [demo.http.get(path).status_code for path in named] == [200, 200, 200]
 
 
 def test_a_body_beyond_the_limit_is_refused(tmp_path: Path, build: Any, start: Any) -> None:

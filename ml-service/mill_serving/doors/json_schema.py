@@ -1,10 +1,12 @@
 """The signature of a model as JSON Schema, for clients that generate forms or check rows themselves."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mill_contracts.tables import ColumnKind
 from mill_pack import FeatureSpec, Signature
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TYPES: dict[ColumnKind, dict[str, Any]] = {
     ColumnKind.NUMBER: {"type": "number"},
     ColumnKind.INTEGER: {"type": "integer"},
@@ -34,5 +36,19 @@ def _property(feature: FeatureSpec) -> dict[str, Any]:
     if feature.categories:
         schema["examples"] = list(feature.categories[:20])
     elif feature.minimum is not None and feature.maximum is not None:
-        schema["description"] = f"in training between {feature.minimum:g} and {feature.maximum:g}"
+        seen = _in_words(feature.kind, feature.minimum, feature.maximum)
+        if seen:
+            schema["description"] = seen
     return schema
+
+
+def _in_words(kind: ColumnKind, minimum: float, maximum: float) -> str:
+    if kind is ColumnKind.BOOLEAN:
+        return ""
+    if kind in {ColumnKind.DATE, ColumnKind.TIMESTAMP}:
+        try:
+            low, high = (_EPOCH + timedelta(milliseconds=moment) for moment in (minimum, maximum))
+        except OverflowError:
+            return ""
+        return f"in training between {low:%Y-%m-%d} and {high:%Y-%m-%d}"
+    return f"in training between {minimum:g} and {maximum:g}"
