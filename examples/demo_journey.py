@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -241,7 +242,8 @@ class Demo:
         api, serving = self.figures.api_url, self.figures.serving_url
         self.say(f"API          {api}        description {api}/docs")
         self.say(f"Predictions  {serving}        description {serving}/docs, figures {serving}/stats")
-        self.say(f"Sign in      modelmill login --url {api} --serving-url {serving} -u {username}")
+        command = "modelmill" if shutil.which("modelmill") else ".venv/bin/modelmill"
+        self.say(f"Sign in      {command} login --url {api} --serving-url {serving} -u {username}")
 
     def _bars(self) -> Progress:
         columns = (TextColumn("  {task.description:<44}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
@@ -289,7 +291,12 @@ class Watch:
 
 
 def leaderboard_table(ranked: Sequence[ModelVersion]) -> Table:
-    table = Table("model", "ROC AUC", "log loss", "accuracy", "fit s", "µs/prediction", box=None)
+    table = Table(box=None)
+    table.add_column(
+        "model", no_wrap=True, min_width=max((len(f"{entry.name}@{entry.version}") for entry in ranked), default=0)
+    )
+    for heading in ("ROC AUC", "log loss", "accuracy", "fit s", "µs/prediction"):
+        table.add_column(heading)
     for entry in ranked:
         quality = [f"{entry.metrics[name]:.4f}" for name in ("roc_auc", "log_loss", "accuracy")]
         cost = f"{entry.microseconds_per_row:.1f}" if entry.microseconds_per_row is not None else "–"
