@@ -9,10 +9,3 @@ class Publisher(Protocol):
     async def changed(self, work: UnitOfWork) -> None:
         """Called inside the transaction of the change, so that the next snapshot holds it."""
         ...
-
-
-class NoPublisher:
-    """For an api-server without a data plane, and for tests of access alone."""
-
-    async def changed(self, work: UnitOfWork) -> None:
-        """Nobody listens."""

@@ -26,19 +26,3 @@ class Deployments(Protocol):
     async def failed(self, work: UnitOfWork, version: ModelVersionRow) -> None:
         """A training has just failed or been cancelled: a deploy that was asked for is void."""
         ...
-
-
-class NoDeployments:
-    """For a control plane without deployments, and for tests of models alone."""
-
-    async def deployed(self, session: AsyncSession, version_ids: Collection[UUID]) -> set[UUID]:  # noqa: ARG002 - nothing is live
-        return set()
-
-    async def object_keys(self, session: AsyncSession, model_id: UUID) -> Sequence[str]:  # noqa: ARG002 - nothing hangs on it
-        return ()
-
-    async def trained(self, work: UnitOfWork, version: ModelVersionRow) -> None:
-        """Nothing waits."""
-
-    async def failed(self, work: UnitOfWork, version: ModelVersionRow) -> None:
-        """Nothing waits."""
