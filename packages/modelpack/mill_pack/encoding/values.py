@@ -58,6 +58,13 @@ def read_moment(value: object) -> float:
     return number
 
 
+def read_date(value: object) -> float:
+    """A bare number is no date: 20260105 and a count of days would both be read as a morning of 1970."""
+    if isinstance(value, str):
+        return read_moment(value)
+    raise WrongValue(f"must be a date as text, such as 2026-01-05, not {describe(value)}")
+
+
 def read_text(value: object) -> str:
     if isinstance(value, str):
         return value
@@ -68,7 +75,7 @@ NUMBER_READERS: dict[ColumnKind, NumberReader] = {
     ColumnKind.NUMBER: read_number,
     ColumnKind.INTEGER: read_integer,
     ColumnKind.BOOLEAN: read_boolean,
-    ColumnKind.DATE: read_moment,
+    ColumnKind.DATE: read_date,
     ColumnKind.TIMESTAMP: read_moment,
 }
 

@@ -51,7 +51,8 @@ def refusal(encoder: Encoder, row: Any) -> dict[str, str]:
         ("colour", False, "must be a string"),
         ("colour", {"a": 1}, "must be a string, not an object"),
         ("joined", "31.1.2024", "ISO 8601"),
-        ("joined", True, "ISO 8601"),
+        ("joined", True, "date as text"),
+        ("joined", 20260105, "a date as text, such as 2026-01-05"),
         ("seen at", 1e300, "calendar"),
     ],
 )
@@ -93,11 +94,10 @@ def test_an_imputed_feature_may_be_null_but_not_absent(fit: Any, styles: Any, ro
     assert refusal(encoder, without) == {"/input_data/age": "is missing; send null where it is not known"}
 
 
-def test_whole_floats_are_integers_and_dates_come_in_three_ways(encoder: Encoder, row: dict[str, Any]) -> None:
-    milliseconds = 1_704_067_200_000
-    spellings = ["2024-01-01", "2024-01-01T00:00:00Z", "2024-01-01T02:00:00+02:00", milliseconds, float(milliseconds)]
+def test_whole_floats_are_integers_and_dates_come_in_their_spellings(encoder: Encoder, row: dict[str, Any]) -> None:
+    spellings = ["2024-01-01", "2024-01-01T00:00:00Z", "2024-01-01T02:00:00+02:00"]
     vectors = {encoder.encode_row(row | {"age": 30.0, "joined": spelling})[0].tobytes() for spelling in spellings}
-    assert vectors == {encoder.encode_row(row | {"age": 30, "joined": milliseconds})[0].tobytes()}
+    assert vectors == {encoder.encode_row(row | {"age": 30, "joined": "2024-01-01"})[0].tobytes()}
 
 
 def test_in_a_list_the_row_is_named_too(encoder: Encoder, row: dict[str, Any]) -> None:
