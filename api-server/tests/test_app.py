@@ -11,6 +11,7 @@ from mill_api.settings import Settings
 from mill_api.testing import Person
 
 PROBLEM = "application/problem+json"
+JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -23,12 +24,57 @@ async def test_an_unknown_path_and_method_are_problems(client: AsyncClient) -> N
     assert method.headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"name": ' + b"[" * 100_000, b'"x"'])
-async def test_a_malformed_body_is_a_problem(client: AsyncClient, ada: Person, content: bytes) -> None:
-    headers = ada.headers | {"Content-Type": "application/json"}
-    answer = await client.post("/api/v1/projects", content=content, headers=headers)
-    assert answer.status_code in (400, 422)
-    assert answer.headers["content-type"] == PROBLEM
+@pytest.mark.parametrize("content", [b"", b"[]", b"null"])
+async def test_a_body_that_is_no_object_is_a_problem(client: AsyncClient, ada: Person, content: bytes) -> None:
+    answer = await client.post("/api/v1/projects", content=content, headers=ada.headers | JSON)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, PROBLEM)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"{", "(byte 1)"),
+        ('{"name": "\u00e4", x}'.encode(), "(byte 15)"),
+        ('{"name": "\u00e4"}'.encode("latin-1"), "(byte 10): it is not UTF-8"),
+        (b'{"name": ' + b"[" * 100_000, "nested too deeply"),
+        (b'{"name": ' + b"1" * 5_000 + b"}", "too long"),
+    ],
+    ids=["cut off", "no key", "Latin-1", "deep", "5,000 digits"],
+)
+async def test_a_body_that_is_no_json_says_where_it_ends(
+    client: AsyncClient, ada: Person, content: bytes, words: str
+) -> None:
+    answer = await client.post("/api/v1/projects", content=content, headers=ada.headers | JSON)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, PROBLEM)
+    problem = answer.json()
+    assert problem["type"] == "urn:modelmill:problem:invalid"
+    assert problem["detail"].startswith("the body is not valid JSON")
+    assert words in problem["detail"]
+    assert "errors" not in problem
+
+
+async def test_refusals_say_in_plain_words_what_to_do(client: AsyncClient, ada: Person) -> None:
+    body = {"owner": "me", "tags": ["", "x" * 65]}
+    answer = await client.post("/api/v1/projects", json=body, headers=ada.headers)
+    assert {error["pointer"]: error["detail"] for error in answer.json()["errors"]} == {
+        "/name": "is missing; it is required",
+        "/owner": "is not a field of this request; remove it",
+        "/tags/0": "must not be empty",
+        "/tags/1": "is too long; at most 64 characters are allowed",
+    }
+    control = await client.post("/api/v1/projects", json={"name": "a\nb"}, headers=ada.headers)
+    assert control.json()["errors"][0]["detail"] == "control characters and line breaks are not allowed"
+    assert "/docs" in (await client.get("/api/v1/nothing")).json()["detail"]
+    assert "it takes POST" in (await client.delete("/api/v1/auth/token")).json()["detail"]
+
+
+async def test_a_failed_sign_in_says_what_was_wrong(client: AsyncClient, ada: Person) -> None:
+    form = {"username": ada.username, "password": "not the password"}
+    wrong = await client.post("/api/v1/auth/token", data=form)
+    assert (wrong.status_code, wrong.json()["detail"]) == (401, "Wrong username or password")
+    stale = await client.post("/api/v1/auth/refresh", json={"refresh_token": "garbage"})
+    assert stale.status_code == 401
+    assert stale.json()["detail"].endswith("sign in again")
 
 
 async def test_every_wrong_field_has_its_pointer(client: AsyncClient, ada: Person) -> None:

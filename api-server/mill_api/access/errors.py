@@ -1,13 +1,17 @@
 """What access refuses, and why."""
 
+from typing import ClassVar
+
 from mill_kit.problems import Conflict, Forbidden, Invalid, NotFound, Problem, Unauthenticated
 
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
 class SignInFirst(Unauthenticated):
+    advice: ClassVar[str] = "Send `Authorization: Bearer <access token or API key>`"
+
     def __init__(self, detail: str | None = None) -> None:
-        super().__init__(detail or "Send `Authorization: Bearer <access token or API key>`", headers=_CHALLENGE)
+        super().__init__(detail or self.advice, headers=_CHALLENGE)
 
 
 class InvalidToken(SignInFirst):
@@ -23,6 +27,7 @@ class InvalidApiKey(SignInFirst):
 class WrongPassword(SignInFirst):
     slug = "wrong-credentials"
     title = "No such user, or the password is wrong"
+    advice = "Wrong username or password"
 
 
 class TooManyAttempts(Problem):
@@ -34,11 +39,13 @@ class TooManyAttempts(Problem):
 class InvalidRefreshToken(SignInFirst):
     slug = "invalid-refresh-token"
     title = "The refresh token is not valid: sign in again"
+    advice = "The refresh token is unknown, expired or revoked; sign in again"
 
 
 class RefreshTokenUsed(SignInFirst):
     slug = "refresh-token-used"
     title = "The refresh token was used a moment ago: use the one that came with that answer"
+    advice = "Use the refresh token that came with the last answer, or sign in again"
 
 
 class RoleTooLow(Forbidden):

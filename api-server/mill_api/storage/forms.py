@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from mill_kit.http.problems import pointer
+from mill_kit.http.sentences import sentence
 from mill_kit.problems import Invalid
 from pydantic import BaseModel, ValidationError
 
@@ -23,7 +25,7 @@ def read_form(form: type[Form], values: Mapping[str, Any]) -> Form:
         return form.model_validate(values)
     except ValidationError as error:
         errors = [
-            {"pointer": "".join(f"/{part}" for part in item["loc"]), "detail": item["msg"]}
+            {"pointer": pointer(item["loc"]), "detail": sentence(item)}
             for item in error.errors(include_url=False, include_input=False)
         ]
         raise Invalid("; ".join(f"{item['pointer']}: {item['detail']}" for item in errors), errors=errors) from None

@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mill_kit.http.request_id import current_request_id
+from mill_kit.http.sentences import sentence
 from mill_kit.logs import get_logger
-from mill_kit.problems import Problem
+from mill_kit.problems import Invalid, Problem
 
 MEDIA_TYPE = "application/problem+json"
 _SLUGS = {404: "no-such-route", 405: "method-not-allowed", 413: "too-large", 415: "unsupported-media-type"}
@@ -44,12 +45,14 @@ async def _on_problem(request: Request, error: Exception) -> Response:
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     refusal = cast(HTTPException, error)
+    if refusal.status_code == HTTPStatus.BAD_REQUEST and isinstance(error.__cause__, ValueError | RecursionError):
+        return problem_response(_not_json(error.__cause__), request.url.path)  # FastAPI could not read the body
     title = HTTPStatus(refusal.status_code).phrase
     document = {
         "type": f"urn:modelmill:problem:{_SLUGS.get(refusal.status_code, 'http-error')}",
         "title": title,
         "status": refusal.status_code,
-        "detail": str(refusal.detail),
+        "detail": _what_to_do(refusal, title),
         "instance": request.url.path,
         "request_id": current_request_id(),
     }
@@ -57,17 +60,27 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
-    errors = [{"pointer": _pointer(item["loc"]), "detail": str(item["msg"])} for item in cast(Any, error).errors()]
-    document = {
-        "type": "urn:modelmill:problem:invalid",
-        "title": "The request is not valid",
-        "status": 422,
-        "detail": "; ".join(f"{item['pointer']}: {item['detail']}" for item in errors[:5]),
-        "instance": request.url.path,
-        "request_id": current_request_id(),
-        "errors": errors,
-    }
-    return _answer(document, {})
+    found: Sequence[Mapping[str, Any]] = cast(Any, error).errors()
+    if found and found[0]["type"] == "json_invalid":
+        return problem_response(_not_json(error.__cause__, found[0]), request.url.path)
+    errors = [{"pointer": pointer(item["loc"]), "detail": sentence(item)} for item in found]
+    detail = "; ".join(
+        f"{item['pointer']}: {item['detail']}" if item["pointer"] else item["detail"] for item in errors[:5]
+    )
+    return problem_response(Invalid(detail, errors=errors), request.url.path)
+
+
+def _not_json(cause: BaseException | None, item: Mapping[str, Any] | None = None) -> Invalid:
+    """Where a JSON body stops being JSON, as far as the parser that gave up (`cause`) knows."""
+    if isinstance(cause, json.JSONDecodeError):
+        return Invalid(f"the body is not valid JSON (byte {len(cause.doc[: cause.pos].encode(errors='replace'))})")
+    if isinstance(cause, UnicodeDecodeError):
+        return Invalid(f"the body is not valid JSON (byte {cause.start}): it is not UTF-8")
+    if isinstance(cause, RecursionError):
+        return Invalid("the body is not valid JSON: it is nested too deeply")
+    if item is not None:
+        return Invalid("the body is not valid JSON")
+    return Invalid("the body is not valid JSON: a number in it is too long")
 
 
 async def _on_anything(request: Request, error: Exception) -> Response:
@@ -83,7 +96,20 @@ async def _on_anything(request: Request, error: Exception) -> Response:
     return _answer(document, {})
 
 
-def _pointer(location: Sequence[str | int]) -> str:
+def _what_to_do(refusal: HTTPException, title: str) -> str:
+    """The detail given by whoever raised it; where that only repeats the status, a way on."""
+    if refusal.detail != title:
+        return str(refusal.detail)
+    if refusal.status_code == HTTPStatus.NOT_FOUND:
+        return "no such address; the API is described at /docs"
+    if refusal.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = (refusal.headers or {}).get("Allow")
+        known = f"it takes {allowed}" if allowed else "see Allow"
+        return f"this address does not take this method; {known}; the API is described at /docs"
+    return str(refusal.detail)
+
+
+def pointer(location: Sequence[str | int]) -> str:
     """A JSON pointer (RFC 6901) into the body, or `/query/name` and the like for other places."""
     parts = location[1:] if location and location[0] == "body" else location
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)

@@ -85,10 +85,17 @@ async def test_an_unknown_error_tells_nothing_of_the_inside(client: httpx.AsyncC
     assert answer.json()["type"] == "urn:modelmill:problem:internal"
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("POST", "/hello", 405)])
-async def test_routing_errors_are_problems_too(client: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "status", "words"),
+    [("GET", "/nowhere", 404, "no such address"), ("POST", "/hello", 405, "it takes ")],
+)
+async def test_routing_errors_are_problems_too_and_say_what_to_do(
+    client: httpx.AsyncClient, method: str, path: str, status: int, words: str
+) -> None:
     answer = await client.request(method, path)
     assert answer.json()["status"] == answer.status_code == status
+    assert words in answer.json()["detail"]
+    assert "/docs" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("given", ["short", "has space in it", "x" * 65, "a\tb-control"])
