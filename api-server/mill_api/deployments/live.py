@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from mill_contracts.routing import Route
+from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mill_api.access.publisher import Publisher
@@ -26,6 +27,9 @@ class LiveVersions:
 
     async def deployed(self, session: AsyncSession, version_ids: Collection[UUID]) -> set[UUID]:
         return await repository.active_among(session, version_ids)
+
+    def live_versions(self) -> Select[UUID | None]:
+        return repository.active_versions()
 
     async def object_keys(self, session: AsyncSession, model_id: UUID) -> Sequence[str]:
         return await repository.object_keys(session, model_id)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -69,6 +69,10 @@ async def active_among(session: AsyncSession, version_ids: Collection[UUID]) -> 
         select(DeploymentRow.active_version_id).where(DeploymentRow.active_version_id.in_(version_ids))
     )
     return {version_id for version_id in found if version_id is not None}
+
+
+def active_versions() -> Select[UUID | None]:
+    return select(DeploymentRow.active_version_id).where(DeploymentRow.active_version_id.is_not(None))
 
 
 async def stand_in(session: AsyncSession, row: DeploymentRow) -> UUID | None:

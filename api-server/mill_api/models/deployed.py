@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 from uuid import UUID
 
+from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mill_api.db import UnitOfWork
@@ -13,6 +14,10 @@ from mill_api.models.tables import ModelVersionRow
 class Deployments(Protocol):
     async def deployed(self, session: AsyncSession, version_ids: Collection[UUID]) -> set[UUID]:
         """Those of `version_ids` that are live now."""
+        ...
+
+    def live_versions(self) -> Select[UUID | None]:
+        """The ids of all versions that are live now, to stand in a condition."""
         ...
 
     async def object_keys(self, session: AsyncSession, model_id: UUID) -> Sequence[str]:

@@ -14,6 +14,7 @@ from mill_api.models import repository, service
 from mill_api.models.repository import ModelFilter
 from mill_api.models.schemas import Model, ModelChange, ModelSummary, ModelVersion, ModelVersionSummary, ModelWish
 from mill_api.models.service import ModelService
+from mill_api.models.tables import ModelStatus
 from mill_api.storage.downloads import download as stream
 from mill_api.texts import VersionNumber
 
@@ -45,10 +46,11 @@ async def list_models(
     model_type: Task | None = None,
     tag: str | None = None,
     search: Annotated[str | None, Query(description="Part of the name")] = None,
+    status: Annotated[ModelStatus | None, Query(description="Of the latest version")] = None,
 ) -> Page[ModelSummary]:
     """The workspace's models with their latest versions, newest first."""
-    wish = ModelFilter(project_id, dataset_id, framework, model_type, tag, search)
-    found = await repository.models(session, wish, paging)
+    wish = ModelFilter(project_id, dataset_id, framework, model_type, tag, search, status)
+    found = await repository.models(session, wish, paging, live=models.deployments.live_versions())
     latest = await repository.latest_versions(session, found.rows)
     live = await models.deployed(session, list(latest.values()))
     return found.page(lambda row: ModelSummary.of(row, latest[row.id], deployed=latest[row.id].id in live))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from mill_contracts.jobs import JobState
-from sqlalchemy import exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,7 +14,7 @@ from mill_api.db.pages import PageRequest, Slice, keyset
 from mill_api.jobs.tables import JobRow
 from mill_api.models.errors import ModelNotFound, ModelVersionNotFound
 from mill_api.models.schemas import ModelWish
-from mill_api.models.tables import ModelRow, ModelVersionRow
+from mill_api.models.tables import ModelRow, ModelStatus, ModelVersionRow
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class ModelFilter:
     task: str | None = None
     tag: str | None = None
     text: str | None = None
+    status: ModelStatus | None = None
 
 
 async def next_version(session: AsyncSession, wish: ModelWish, owner: Principal) -> ModelRow:
@@ -104,7 +105,10 @@ async def latest_versions(session: AsyncSession, rows: Sequence[ModelRow]) -> di
     return {version.model_id: version for version in found}
 
 
-async def models(session: AsyncSession, wish: ModelFilter, page: PageRequest) -> Slice[ModelRow]:
+async def models(
+    session: AsyncSession, wish: ModelFilter, page: PageRequest, *, live: Select[UUID | None]
+) -> Slice[ModelRow]:
+    """`live` selects the ids of the versions that are live, which this domain does not know."""
     statement = select(ModelRow)
     if wish.project_id is not None:
         statement = statement.where(ModelRow.project_id == wish.project_id)
@@ -119,7 +123,24 @@ async def models(session: AsyncSession, wish: ModelFilter, page: PageRequest) ->
         statement = statement.where(latest.where(ModelVersionRow.framework == wish.framework))
     if wish.dataset_id is not None:
         statement = statement.where(latest.where(ModelVersionRow.dataset_id == wish.dataset_id))
+    if wish.status is not None:
+        statement = statement.where(latest.where(_has_status(wish.status, live)))
     return await keyset(session, statement, ModelRow, page)
+
+
+def _has_status(status: ModelStatus, live: Select[UUID | None]) -> ColumnElement[bool]:
+    """`ModelVersionRow.status` as a condition."""
+    is_live = ModelVersionRow.id.in_(live)
+    if status is ModelStatus.DEPLOYED:
+        return is_live
+    deprecated = ModelVersionRow.deprecated_at.is_not(None)
+    if status is ModelStatus.DEPRECATED:
+        return and_(~is_live, deprecated)
+    trained = ModelVersionRow.report.is_not(None)
+    if status is ModelStatus.TRAINED:
+        return and_(~is_live, ~deprecated, trained)
+    failed = ModelVersionRow.problem.is_not(None)
+    return and_(~is_live, ~deprecated, ~trained, failed if status is ModelStatus.FAILED else ~failed)
 
 
 async def versions(session: AsyncSession, model_id: UUID, page: PageRequest) -> Slice[ModelVersionRow]:

@@ -301,3 +301,20 @@ async def test_a_revoked_key_is_announced_even_while_the_store_is_away(
     assert announced.number > before
     assert made["id"] not in {str(key.key_id) for key in announced.api_keys}
     assert (await published(parts)).number >= announced.number
+
+
+async def test_models_are_listed_by_the_status_of_their_latest_version(
+    client: AsyncClient, ada: Person, ask_for_training: Maker, trained: Maker, finish_training: Finish
+) -> None:
+    await ask_for_training(ada, "training")
+    await trained(ada, "trained")
+    await finish_training(ada, await ask_for_training(ada, "failed"), problem={"detail": "no"})
+    old = await trained(ada, "deprecated")
+    await client.post(f"/api/v1/models/{old['id']}/deprecate", headers=ada.headers)
+    await deploy(client, ada, await trained(ada, "deployed"))
+    for status in ("training", "trained", "failed", "deprecated", "deployed"):
+        answer = await client.get("/api/v1/models", params={"status": status}, headers=ada.headers)
+        found = answer.json()["items"]
+        assert [(model["name"], model["status"]) for model in found] == [(status, status)]
+    unknown = await client.get("/api/v1/models", params={"status": "asleep"}, headers=ada.headers)
+    assert unknown.status_code == 422
