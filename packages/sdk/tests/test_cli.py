@@ -84,8 +84,8 @@ def test_a_table_keeps_ids_and_names_whole(server: Any) -> None:
     by_path(server, {"/api/v1/projects": {"items": [wide], "next_cursor": None}})
     lines = run("projects", "list").output.splitlines()
     assert len(lines) == 2
-    assert wide["id"] in lines[1]
-    assert wide["name"] in lines[1]
+    assert str(wide["id"]) in lines[1]
+    assert str(wide["name"]) in lines[1]
 
 
 @pytest.mark.usefixtures("key")
