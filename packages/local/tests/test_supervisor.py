@@ -141,7 +141,7 @@ def test_a_second_supervisor_is_refused_and_the_first_unharmed(home: Home, start
     first = wait_for(home, is_ready)
     second = start()
     assert second.wait(20) != 0
-    assert "running already" in said(home).read_text()
+    assert "StackRuns" in said(home).read_text()
     assert read_state(home) == first
     control.stop(home)
 
