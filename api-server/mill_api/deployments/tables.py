@@ -1,4 +1,4 @@
-"""The rows of deployments (migration 0006).
+"""The rows of deployments (migrations 0006 and 0008).
 
 `deployments` holds the wish, `published_routes` what the data plane shall know (read by mill_system, who publishes),
 `publication_changes` that there is something to publish, `publications` every snapshot as it was signed.
@@ -16,7 +16,10 @@ from mill_api.db import Row, TenantRow
 
 
 class DeploymentRow(TenantRow):
-    """At most one for each model. `wanted_version_id` is a version whose training has not ended yet."""
+    """At most one for each model. `wanted_version_id` is a version whose training has not ended yet.
+
+    `policy` is a `mill_contracts.routing.Policy`, null where all of it is as usual.
+    """
 
     __tablename__ = "deployments"
     __table_args__ = (UniqueConstraint("model_id"),)
@@ -26,6 +29,7 @@ class DeploymentRow(TenantRow):
     previous_version_id: Mapped[UUID | None] = mapped_column(ForeignKey("model_versions.id"))
     wanted_version_id: Mapped[UUID | None] = mapped_column(ForeignKey("model_versions.id"))
     public: Mapped[bool] = mapped_column(server_default=text("false"))
+    policy: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     deployed_at: Mapped[datetime | None]
     deployed_by: Mapped[UUID | None]
 
