@@ -13,7 +13,7 @@ import pytest
 from mill_kit.store.open import open_store
 from modelmill import Client, InvalidRequest, JobFailed, NotFound
 
-from tests.conftest import Stack, running_stack
+from tests.conftest import Stack, eventually, running_stack
 
 DATA = Path(__file__).parents[2] / "examples" / "data"
 ROWS = 6_000
@@ -158,6 +158,21 @@ def test_a_regression_on_diamonds(mill: Client) -> None:
     stone |= {"x": 5.7, "y": 5.72, "z": 3.5}
     prediction = mill.predictions.one("diamond price", stone)
     assert 1_500 < float(prediction.prediction) < 6_000
+    odd = {**{name: value for name, value in stone.items() if name != "x"}, "cut": "Unheard of", "owner": "Ada"}
+    with pytest.raises(InvalidRequest):
+        mill.predictions.one("diamond price", odd)
+    lenient = mill.models.deploy(trained.id, missing="impute", extra="ignore")
+    assert lenient.policy == {"missing": "impute", "extra": "ignore", "unseen": "accept"}
+    eventually(lambda: answers(mill, "diamond price", odd), 30, "the policy reaches ml-service")
+    mill.models.deploy(trained.id, unseen="refuse")
+    eventually(lambda: not answers(mill, "diamond price", odd), 30, "unseen categories are refused")
+
+
+def answers(mill: Client, model: str, row: dict[str, Any]) -> bool:
+    try:
+        return mill.predictions.one(model, row).prediction is not None
+    except InvalidRequest:
+        return False
 
 
 def test_a_deploy_asked_for_while_training_takes_effect(mill: Client) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from mill_contracts.routing import Route
+from mill_contracts.routing import Policy, Route
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -63,6 +63,12 @@ class LiveVersions:
         row.previous_version_id = None
         await self._put_live(work, row, model, version, stand_in=left)
 
+    async def retell(self, work: UnitOfWork, row: DeploymentRow, model: ModelRow) -> None:
+        """Something about the deployment has changed, and no version: the routes that are published must say so too."""
+        if row.active_version_id is not None:
+            await self._write_routes(work, row, model, await repository.stand_in(work.session, row))
+            await self.publisher.changed(work)
+
     async def _put_live(
         self,
         work: UnitOfWork,
@@ -97,6 +103,14 @@ class LiveVersions:
         await work.session.flush()
 
 
+def policy_of(row: DeploymentRow) -> Policy:
+    return Policy() if row.policy is None else Policy.model_validate(row.policy)
+
+
+def set_policy(row: DeploymentRow, policy: Policy) -> None:
+    row.policy = None if policy == Policy() else policy.model_dump()
+
+
 def _route(row: DeploymentRow, model: ModelRow, version: ModelVersionRow, stand_in: UUID | None) -> Route:
     package = package_of(version)
     is_live = version.id == row.active_version_id
@@ -112,4 +126,5 @@ def _route(row: DeploymentRow, model: ModelRow, version: ModelVersionRow, stand_
         public=row.public,
         is_default=is_live,
         previous_version_id=stand_in if is_live else None,
+        policy=None if row.policy is None else policy_of(row),
     )

@@ -5,9 +5,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
+from mill_contracts.routing import Policy
 from mill_contracts.training import ScoreReport
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from mill_api.deployments.live import policy_of
 from mill_api.deployments.rollout import Rollout, RolloutState
 from mill_api.deployments.tables import BatchPredictionRow, DeploymentRow, PredictionRow
 from mill_api.models.tables import ModelRow, ModelVersionRow
@@ -20,11 +22,30 @@ class _Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
 
+class PolicyWish(_Wire):
+    """What to do with values that do not fit; what is left out stays as it was."""
+
+    missing: Literal["refuse", "impute"] | None = Field(
+        default=None,
+        description="features left out or null where training never saw them missing; imputed with the middle or the most "
+        "frequent value of training",
+    )
+    extra: Literal["refuse", "ignore"] | None = Field(default=None, description="values of no feature of the model")
+    unseen: Literal["accept", "refuse"] | None = Field(default=None, description="categories that training never saw")
+
+    def over(self, before: Policy) -> Policy:
+        return before.model_copy(update=self.model_dump(exclude_none=True))
+
+
 class DeployWish(_Wire):
-    """`version`: the latest when left out. A version that is still training goes live when it is trained."""
+    """`version`: the latest when left out. A version that is still training goes live when it is trained.
+
+    `public` and `policy` hold for whatever version serves, from now on.
+    """
 
     version: VersionNumber | None = None
     public: bool | None = Field(default=None, description="true: callable without a key, by anyone who can reach it")
+    policy: PolicyWish | None = None
 
 
 class Replica(_Wire):
@@ -45,6 +66,7 @@ class Deployment(_Wire):
     previous_version: int | None
     waiting_for: int | None
     public: bool
+    policy: Policy
     replicas: list[Replica]
     predict_path: str
     deployed_at: datetime | None
@@ -64,6 +86,7 @@ class Deployment(_Wire):
             previous_version=number(row.previous_version_id),
             waiting_for=number(row.wanted_version_id),
             public=row.public,
+            policy=policy_of(row),
             replicas=[Replica(**asdict(state)) for state in rollout.replicas],
             predict_path=f"/predict/{model.id}",
             deployed_at=row.deployed_at,

@@ -9,7 +9,7 @@ from mill_api.access.principal import Principal
 from mill_api.db import UnitOfWork
 from mill_api.deployments import repository
 from mill_api.deployments.errors import CannotDeploy, NothingToRollBackTo
-from mill_api.deployments.live import LiveVersions
+from mill_api.deployments.live import LiveVersions, policy_of, set_policy
 from mill_api.deployments.rollout import Replicas, Rollout, RolloutState, rollout_of
 from mill_api.deployments.schemas import DeployWish
 from mill_api.deployments.tables import DeploymentRow
@@ -30,6 +30,8 @@ class DeploymentService:
         row = await repository.deployment_to_change(work.session, model)
         if wish.public is not None:
             row.public = wish.public
+        if wish.policy is not None:
+            set_policy(row, wish.policy.over(policy_of(row)))
         row.deployed_by = who.user_id
         if version.is_trained:
             _refuse_deprecated(version)
@@ -39,7 +41,9 @@ class DeploymentService:
         else:
             row.wanted_version_id = version.id
             await work.session.flush()
-        audit(work, who, "model.deployed", "model", model.id, version=version.version, public=row.public)
+            await self.live.retell(work, row, model)
+        policy = policy_of(row).model_dump()
+        audit(work, who, "model.deployed", "model", model.id, version=version.version, public=row.public, policy=policy)
         return row
 
     async def rollback(self, work: UnitOfWork, model_id: UUID, who: Principal) -> DeploymentRow:

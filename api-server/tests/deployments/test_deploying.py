@@ -12,6 +12,7 @@ from mill_api.testing import Person
 from mill_contracts.routing import (
     REPLICA_KEY_PREFIX,
     SNAPSHOT_KEY,
+    Policy,
     ReplicaReport,
     Route,
     RoutingSnapshot,
@@ -318,3 +319,46 @@ async def test_models_are_listed_by_the_status_of_their_latest_version(
         assert [(model["name"], model["status"]) for model in found] == [(status, status)]
     unknown = await client.get("/api/v1/models", params={"status": "asleep"}, headers=ada.headers)
     assert unknown.status_code == 422
+
+
+async def test_a_policy_is_set_value_by_value_and_the_data_plane_is_told(
+    client: AsyncClient, ada: Person, trained: Maker, parts: Parts
+) -> None:
+    model = await trained(ada)
+    first = await deploy(client, ada, model)
+    assert first["policy"] == {"extra": "refuse", "missing": "refuse", "unseen": "accept"}
+    assert (await routes_of(parts, model))[1].policy is None
+    await deploy(client, ada, model, policy={"missing": "impute"})
+    second = await deploy(client, ada, model, policy={"unseen": "refuse"})
+    assert second["policy"] == {"extra": "refuse", "missing": "impute", "unseen": "refuse"}
+    assert (await routes_of(parts, model))[1].policy == Policy(missing="impute", unseen="refuse")
+    await trained(ada)
+    third = await deploy(client, ada, model)
+    assert third["policy"] == second["policy"]
+    routes = await routes_of(parts, model)
+    assert [routes[version].policy for version in (1, 2)] == [Policy(missing="impute", unseen="refuse")] * 2
+    usual = {"missing": "refuse", "extra": "refuse", "unseen": "accept"}
+    await deploy(client, ada, model, policy=usual)
+    assert (await routes_of(parts, model))[2].policy is None
+
+
+async def test_what_is_asked_beside_a_version_in_training_holds_at_once_for_the_one_that_serves(
+    client: AsyncClient, ada: Person, trained: Maker, ask_for_training: Maker, parts: Parts
+) -> None:
+    model = await trained(ada)
+    await deploy(client, ada, model, public=True)
+    await ask_for_training(ada)
+    asked = await deploy(client, ada, model, public=False, policy={"extra": "ignore"})
+    assert (asked["version"], asked["waiting_for"], asked["public"]) == (1, 2, False)
+    routes = await routes_of(parts, model)
+    assert {version: (route.public, route.policy) for version, route in routes.items()} == {
+        1: (False, Policy(extra="ignore"))
+    }
+
+
+@pytest.mark.parametrize("policy", [{"missing": "guess"}, {"unseen": True}, {"odd": "refuse"}, "strict"])
+async def test_a_policy_nobody_knows_is_refused(client: AsyncClient, ada: Person, trained: Maker, policy: Any) -> None:
+    model = await trained(ada)
+    answer = await client.post(f"/api/v1/models/{model['id']}/deploy", json={"policy": policy}, headers=ada.headers)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"].startswith("/policy")

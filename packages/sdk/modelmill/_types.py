@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from modelmill._root import UnexpectedAnswer
 
 Document = Mapping[str, Any]
+Missing = Literal["refuse", "impute"]
+Extra = Literal["refuse", "ignore"]
+Unseen = Literal["accept", "refuse"]
 FINAL_STATES = frozenset({"succeeded", "failed", "cancelled"})
 
 
@@ -126,7 +129,10 @@ class ModelVersion(View):
 
 @dataclass(frozen=True)
 class Deployment(View):
-    """`status` is the rollout's, replica by replica in `replicas`; `waiting_for` names a version that still trains."""
+    """`status` is the rollout's, replica by replica in `replicas`; `waiting_for` names a version that still trains.
+
+    `policy` says what becomes of missing, extra and unseen values.
+    """
 
     id: str
     model_id: str
@@ -135,6 +141,8 @@ class Deployment(View):
     version: int | None = None
     waiting_for: int | None = None
     predict_path: str | None = None
+    public: bool = False
+    policy: dict[str, str] = field(default_factory=dict[str, str])
     replicas: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 

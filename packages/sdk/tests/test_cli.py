@@ -10,6 +10,7 @@ from modelmill.cli._models import parse_parameters
 from modelmill.cli._session import FileKeeper
 from typer.testing import CliRunner, Result
 
+MODEL = "019a0000-0000-7000-8000-000000000001"
 PROJECT = {"id": "p1", "name": "Census", "description": "", "tags": ["demo"], "created_at": "2026-11-20T10:00:00Z"}
 USER = {"id": "u", "email": "ada@lab.local", "username": "ada", "role": "admin"}
 TOKENS = {"access_token": "access", "refresh_token": "refresh", "expires_in": 900}
@@ -143,3 +144,19 @@ def test_parameters_are_json_where_they_are_json() -> None:
 def test_commands_of_other_packages_plug_in() -> None:
     names = {command.name or getattr(command.callback, "__name__", "") for command in build().registered_commands}
     assert {"up", "down", "status", "logs", "login", "train"} <= names
+
+
+@pytest.mark.usefixtures("key")
+def test_a_deploy_says_what_becomes_of_values_that_do_not_fit(server: Any) -> None:
+    model = {"id": MODEL, "name": "survival", "status": "trained", "version": 1, "project_id": "p1"}
+    policy = {"extra": "ignore", "missing": "impute", "unseen": "accept"}
+    live = {"id": "d", "model_id": MODEL, "model_name": "survival", "status": "deployed", "version": 1, "public": False}
+    deployment = {**live, "waiting_for": None, "policy": policy, "predict_path": f"/predict/{MODEL}", "replicas": []}
+    address = f"/api/v1/models/{MODEL}"
+    by_path(server, {address: model, f"{address}/deploy": deployment, f"{address}/deployment": deployment})
+    done = run("deploy", MODEL, "--missing", "impute", "--extra", "ignore")
+    assert done.exit_code == 0, done.output
+    sent = next(request for request in server.seen if request.path.endswith("/deploy")).json()
+    assert sent["policy"] == {"missing": "impute", "extra": "ignore", "unseen": None}
+    assert '"missing": "impute"' in done.output
+    assert run("deploy", MODEL, "--unseen", "guess").exit_code == 2

@@ -8,7 +8,7 @@ from modelmill._errors import DeploymentFailed, NotFound
 from modelmill._pages import walk
 from modelmill._resources.jobs import Jobs, OnEvent
 from modelmill._transport import Transport, path
-from modelmill._types import Deployment, Model, ModelVersion
+from modelmill._types import Deployment, Extra, Missing, Model, ModelVersion, Unseen
 
 POLL_SECONDS = 0.2
 
@@ -72,11 +72,23 @@ class Models:
         """All versions, newest first."""
         return walk(self._transport, path("models", model_id, "versions"), ModelVersion)
 
-    def deploy(self, model_id: str, *, version: int | None = None, public: bool | None = None) -> Deployment:
-        """Put a version (the latest when left out) to work; asked for while it trains, it happens when it is trained."""
-        return Deployment.of(
-            self._transport.post(path("models", model_id, "deploy"), {"version": version, "public": public})
-        )
+    def deploy(
+        self,
+        model_id: str,
+        *,
+        version: int | None = None,
+        public: bool | None = None,
+        missing: Missing | None = None,
+        extra: Extra | None = None,
+        unseen: Unseen | None = None,
+    ) -> Deployment:
+        """Put a version (the latest when left out) to work; asked for while it trains, it happens when it is trained.
+
+        `missing`, `extra` and `unseen` say what becomes of values that do not fit; what is left out stays as it was.
+        """
+        policy = {"missing": missing, "extra": extra, "unseen": unseen}
+        wish = {"version": version, "public": public, "policy": policy if any(policy.values()) else None}
+        return Deployment.of(self._transport.post(path("models", model_id, "deploy"), wish))
 
     def deployment(self, model_id: str) -> Deployment:
         """How far the model's deployment has come."""

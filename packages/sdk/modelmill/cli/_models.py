@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from modelmill._client import Client
-from modelmill._types import Model, ModelVersion
+from modelmill._types import Extra, Missing, Model, ModelVersion, Unseen
 from modelmill.cli._data import MaybeProject, ProjectOption, find_dataset, find_project, project_id
 from modelmill.cli._output import (
     JobBar,
@@ -25,7 +25,17 @@ from modelmill.cli._output import (
 from modelmill.cli._session import signed_in
 
 MODEL_FIELDS = ("name", "version", "status", "framework", "algorithm", "target", "id")
-DEPLOYMENT_DETAIL = ("model_name", "version", "status", "waiting_for", "public", "predict_path", "replicas", "id")
+DEPLOYMENT_DETAIL = (
+    "model_name",
+    "version",
+    "status",
+    "waiting_for",
+    "public",
+    "policy",
+    "predict_path",
+    "replicas",
+    "id",
+)
 MODEL_DETAIL = (*MODEL_FIELDS, "target_reason", "metrics", "job_id", "project_id", "problem")
 BOARD_METRICS = ("roc_auc", "log_loss", "accuracy", "rmse", "mae", "r2")
 
@@ -139,13 +149,20 @@ def deploy(
     model: str,
     version: Annotated[int | None, typer.Option(help="The latest when left out.")] = None,
     public: Annotated[bool | None, typer.Option(help="Callable without a key.")] = None,
+    missing: Annotated[
+        Missing | None, typer.Option(help="Features left out or null where training never saw them missing.")
+    ] = None,
+    extra: Annotated[Extra | None, typer.Option(help="Values of no feature of the model.")] = None,
+    unseen: Annotated[Unseen | None, typer.Option(help="Categories that training never saw.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait until every replica serves it.")] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Put a model to work; while it trains, this happens when it is trained."""
     with friendly(as_json), signed_in() as client:
         found = find_model(client, model)
-        deployment = client.models.deploy(found.id, version=version, public=public)
+        deployment = client.models.deploy(
+            found.id, version=version, public=public, missing=missing, extra=extra, unseen=unseen
+        )
         if wait and deployment.waiting_for is None:
             deployment = client.models.wait_deployed(found.id)
         print_view(deployment, DEPLOYMENT_DETAIL, as_json)
