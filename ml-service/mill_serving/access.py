@@ -82,7 +82,7 @@ class Access:
             return _principal(document["payload"])
         except jwt.ExpiredSignatureError:
             raise CredentialsRefused("the access token has expired; refresh it") from None
-        except (jwt.PyJWTError, ValueError, TypeError):
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError):
             raise CredentialsRefused("this is neither an API key nor a valid access token") from None
 
 

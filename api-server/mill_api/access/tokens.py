@@ -61,5 +61,5 @@ class TokenSigner:
             return Principal(UserId(UUID(claims["sub"])), WorkspaceId(UUID(claims["tid"])), Role(claims["role"]))
         except jwt.ExpiredSignatureError:
             raise InvalidToken("The access token has expired: ask for a new one with the refresh token") from None
-        except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError):
             raise InvalidToken from None
