@@ -78,7 +78,9 @@ class Result:
 
 def read_promises(path: Path = HERE / "promises.toml") -> list[Promise]:
     rows: list[dict[str, Any]] = tomllib.loads(path.read_text("utf-8"))["promise"]
-    return [Promise(**(row | {"tests": tuple(row.get("tests", ()))})) for row in rows]
+    for row in rows:
+        row["tests"] = tuple(row.get("tests", ()))
+    return [Promise(**row) for row in rows]
 
 
 def read_results(folder: Path = RESULTS) -> dict[int, list[Result]]:
