@@ -13,7 +13,7 @@ from uuid import UUID
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from mill_contracts.tokens import ACCESS_JWT_TYPE, ALGORITHM, API_KEY_PREFIX, AUDIENCE, ISSUER, Role
+from mill_contracts.tokens import ACCESS_JWT_TYPE, ALGORITHM, API_KEY_PREFIX, AUDIENCE, ISSUER, LONGEST_SECONDS, Role
 
 from mill_serving.errors import CredentialsRefused
 from mill_serving.snapshot.keeper import SnapshotKeeper
@@ -79,6 +79,8 @@ class Access:
             )
             if not hmac.compare_digest(str(document["header"].get("typ", "")), ACCESS_JWT_TYPE):
                 raise CredentialsRefused("this is no access token")
+            if document["payload"]["exp"] - document["payload"]["iat"] > LONGEST_SECONDS:
+                raise CredentialsRefused("this token claims to live longer than an access token may")
             return _principal(document["payload"])
         except jwt.ExpiredSignatureError:
             raise CredentialsRefused("the access token has expired; refresh it") from None

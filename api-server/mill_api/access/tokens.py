@@ -9,14 +9,14 @@ from uuid import UUID, uuid4
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mill_contracts.ids import UserId, WorkspaceId
-from mill_contracts.tokens import ACCESS_JWT_TYPE, ALGORITHM, AUDIENCE, ISSUER, Role
+from mill_contracts.tokens import ACCESS_JWT_TYPE, ALGORITHM, AUDIENCE, ISSUER, LONGEST_SECONDS, Role
 from mill_kit.signing import key_id, load_private_key
 
 from mill_api.access.errors import InvalidToken
 from mill_api.access.principal import Principal
 
 _LONGEST_TOKEN = 4096
-_CLAIMS = ["iss", "aud", "sub", "tid", "role", "iat", "exp", "jti"]
+_CLAIMS = ["iss", "aud", "sub", "tid", "role", "iat", "exp", "jti", "sid"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class TokenSigner:
     def load(cls, path: Path, seconds: int) -> "TokenSigner":
         return cls(load_private_key(path), seconds)
 
-    def issue(self, user: UserId, workspace: WorkspaceId, role: Role) -> str:
+    def issue(self, user: UserId, workspace: WorkspaceId, role: Role, session: UUID) -> str:
+        """`session` is the refresh family it came of: it ends with that."""
         now = int(time.time())
         claims = {
             "iss": ISSUER,
@@ -36,6 +37,7 @@ class TokenSigner:
             "sub": str(user),
             "tid": str(workspace),
             "role": role.value,
+            "sid": str(session),
             "iat": now,
             "exp": now + self.seconds,
             "jti": uuid4().hex,
@@ -58,7 +60,14 @@ class TokenSigner:
                 issuer=ISSUER,
                 options={"require": _CLAIMS},
             )
-            return Principal(UserId(UUID(claims["sub"])), WorkspaceId(UUID(claims["tid"])), Role(claims["role"]))
+            if claims["exp"] - claims["iat"] > LONGEST_SECONDS:
+                raise InvalidToken
+            return Principal(
+                UserId(UUID(claims["sub"])),
+                WorkspaceId(UUID(claims["tid"])),
+                Role(claims["role"]),
+                session_id=UUID(claims["sid"]),
+            )
         except jwt.ExpiredSignatureError:
             raise InvalidToken("The access token has expired: ask for a new one with the refresh token") from None
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError):

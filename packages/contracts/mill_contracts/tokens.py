@@ -7,6 +7,8 @@ AUDIENCE = "modelmill-api"
 ACCESS_JWT_TYPE = "at+jwt"
 ALGORITHM = "EdDSA"
 API_KEY_PREFIX = "mm_"
+LONGEST_SECONDS = 900
+"""A token that claims to live longer is refused, whoever signed it."""
 
 
 class Role(StrEnum):
