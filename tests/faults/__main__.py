@@ -11,8 +11,8 @@ import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.faults.course import Course, Trial
-from tests.faults.experiments.registry import EXPERIMENTS, Experiment
+from tests.faults.course import Course, Experiment, Trial
+from tests.faults.experiments.registry import EXPERIMENTS
 from tests.faults.promises import Result, State, read_promises, write_result
 from tests.faults.suite import run_suite
 

@@ -1,0 +1,69 @@
+"""The supervisor of `modelmill up`, with proxies between the services and their servers: `python -m tests.faults.supervise`.
+
+Started by `cluster.py`. `FAULTS_PROXIES` is JSON: server name to the port of its proxy. `FAULTS_CLOCK` is a file that libfaketime
+reads: the services then live at the time it says.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from mill_local.home import Home
+from mill_local.plan import Plan, StackOptions
+from mill_local.supervisor import Supervisor
+
+FAKETIME = tuple(Path(f"/usr/lib/{machine}-linux-gnu/faketime/libfaketime.so.1") for machine in ("x86_64", "aarch64"))
+
+
+def faketime_library() -> Path | None:
+    """None where Debian's package `faketime` is not installed."""
+    return next((path for path in FAKETIME if path.is_file()), None)
+
+
+class FaultyPlan(Plan):
+    """The plan of the embedded stack, its addresses bent towards the proxies."""
+
+    def _shared(self) -> dict[str, str]:
+        return self._bent(super()._shared())
+
+    def _control_environment(self) -> dict[str, str]:
+        return self._bent(super()._control_environment())
+
+    def _base_environment(self) -> dict[str, str]:
+        clock, library = os.environ.get("FAULTS_CLOCK"), faketime_library()
+        if clock is None or library is None:
+            return super()._base_environment()
+        return super()._base_environment() | {
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": clock,
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def _bent(self, environment: dict[str, str]) -> dict[str, str]:
+        servers = {
+            "postgres": self.servers.postgres.port,
+            "broker": self.servers.broker.port,
+            "cache": self.servers.cache.port,
+        }
+        proxies: Mapping[str, int] = json.loads(os.environ.get("FAULTS_PROXIES", "{}"))
+        for name, port in proxies.items():
+            environment = {key: value.replace(f":{servers[name]}/", f":{port}/") for key, value in environment.items()}
+        return environment
+
+
+def main() -> None:
+    home, api_port, serving_port = sys.argv[1:4]
+    options = StackOptions(api_port=int(api_port), serving_port=int(serving_port))
+
+    def say(line: str) -> None:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    Supervisor(Home(Path(home)), options, say, FaultyPlan.make).run()
+
+
+if __name__ == "__main__":
+    main()
