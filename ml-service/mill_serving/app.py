@@ -38,7 +38,7 @@ from mill_serving.journal import Journal
 from mill_serving.metrics import EngineCollector
 from mill_serving.packages import LoadedModel, PackageFolder, StoreHandle
 from mill_serving.registry import Registry
-from mill_serving.settings import ServingSettings, Settings, StoreSettings
+from mill_serving.settings import JournalSettings, ServingSettings, Settings, StoreSettings
 from mill_serving.shared import find_shared
 from mill_serving.snapshot.keeper import SnapshotKeeper
 from mill_serving.snapshot.line import RedisLine
@@ -93,7 +93,7 @@ def create_app(settings: Settings, seat: Seat | None = None) -> Parts:
     rollout = Rollout(keeper, registry, folder, find_shared(serving.shared_models_dir), serving.retry_seconds)
     keeper.on_change = rollout.refresh
     line = RedisLine(settings.cache.url.get_secret_value()) if settings.cache.url else None
-    engine = _engine(settings, rollout, seat, Journal(line, settings.journal.one_in, settings.journal.kept))
+    engine = _engine(settings, rollout, seat, _journal(line, settings.journal))
     source = StoreSource(store, keeper, settings.store.poll_seconds)
     listener = RedisSource(line, keeper) if line else None
     health = _health(engine, source if settings.store.url else None, listener)
@@ -137,9 +137,13 @@ def _engine(settings: Settings, rollout: Rollout, seat: Seat | None, journal: Jo
     )
 
 
+def _journal(line: RedisLine | None, wanted: JournalSettings) -> Journal:
+    return Journal(line, wanted.one_in, wanted.kept, wanted.record_seconds, wanted.profiling)
+
+
 def _front(engine: Engine, documents: FastAPI, serving: ServingSettings, health: Health) -> Front:
     statistics, ids, body_bytes = engine.statistics, RequestIds(), serving.max_body_bytes
-    doorway, caps = Doorway(statistics, body_bytes, ids), Caps(serving.max_batch_rows, body_bytes)
+    doorway, caps = Doorway(statistics, body_bytes, engine.may_profile, ids), Caps(serving.max_batch_rows, body_bytes)
     one = PredictDoor(engine, statistics, ids, body_bytes)
     sides = (
         InferenceDoor(engine, doorway, caps, health),

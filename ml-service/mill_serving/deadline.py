@@ -6,13 +6,20 @@ The front sets it for the task that answers a request. Work that cannot be done 
 import time
 from contextvars import ContextVar
 
-from mill_serving.errors import InvalidRequest
+from mill_serving.errors import DeadlineMissed, InvalidRequest
 
 HEADER = b"x-request-deadline-ms"
 _LONGEST_MS = 3_600_000
 
 DEADLINE: ContextVar[float | None] = ContextVar("deadline", default=None)
 """In the time of `time.perf_counter`."""
+
+
+def refuse_late() -> None:
+    """Raises `DeadlineMissed` where nobody waits any more for what the current task would do."""
+    deadline = DEADLINE.get()
+    if deadline is not None and time.perf_counter() > deadline:
+        raise DeadlineMissed(1)
 
 
 def deadline_of(value: bytes) -> float:

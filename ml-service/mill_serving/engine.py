@@ -12,10 +12,12 @@ from mill_serving.access import Access
 from mill_serving.admission import Lane
 from mill_serving.answers import AnswerCache
 from mill_serving.census import Census
-from mill_serving.errors import ModelNotFound
+from mill_serving.deadline import refuse_late
+from mill_serving.errors import CredentialsMissing, MayNotProfile, ModelNotFound
 from mill_serving.intake import Intake
 from mill_serving.journal import Journal
 from mill_serving.packages import LoadedModel
+from mill_serving.performance import Watch
 from mill_serving.registry import Registry
 from mill_serving.single import Identity
 from mill_serving.snapshot.keeper import SnapshotKeeper
@@ -85,6 +87,17 @@ class Engine:
         """Known once the package was opened on this replica."""
         return self.rollout.folder.signatures.get(target.sha256)
 
+    def may_profile(self, secret: str | None) -> str:
+        """The workspace whose records a profile goes to. Raises `MayNotProfile`, and what `identify` does."""
+        if not self.journal.profiling:
+            raise MayNotProfile("profiles are switched off; an operator may set MILL_JOURNAL__PROFILING=true")
+        caller = self.identify(secret)
+        if caller is None:
+            raise CredentialsMissing
+        if not caller.may_manage:
+            raise MayNotProfile("profiles take the role data_scientist or admin, or a key with the scope 'write'")
+        return str(caller.workspace_id)
+
     async def load(self, target: Target) -> LoadedModel:
         """Raises `ModelUnavailable`."""
         return self.registry.peek(target) or await self.registry.get(target)
@@ -97,6 +110,7 @@ class Engine:
             or loaded.single is None
             or pays(loaded)
             or loaded.row_microseconds > self.inline_microseconds
+            or self.journal.is_next
         ):
             return None
         hot = self._hot.get(target.version_id)
@@ -108,8 +122,7 @@ class Engine:
             return None
         if answer is not None:
             hot.counters.succeed(begun, 1)
-            if self.journal.every:
-                self.journal.note(target, begun, 1)
+            self.journal.pass_by()
         return answer
 
     def _meet(self, target: Target) -> "_Hot":
@@ -123,16 +136,17 @@ class Engine:
         """The prediction, and whether it was answered from the cache. Raises what the package says of a wrong row."""
         begun = time.perf_counter()
         counters = self.statistics.of(target)
+        watch = self.journal.watch()
         try:
-            loaded = self.registry.peek(target) or await self.registry.get(target)
+            loaded = await self.load(target)
             if target.policy is not None:
                 row = Intake(loaded.package, target.policy).prepared_one(row)
-            if use_cache and pays(loaded):
-                prediction, cached = await self._remembered(target, loaded, row)
+            if use_cache and pays(loaded) and (watch is None or watch.lock is None):
+                prediction, cached = await self._remembered(target, loaded, row, watch)
                 if cached:
                     counters.remember()
             else:
-                prediction, cached = await self._one(loaded, row), False
+                prediction, cached = await self._one(target, loaded, row, watch), False
         except Problem as problem:
             counters.refuse(problem.status)
             raise
@@ -140,7 +154,8 @@ class Engine:
             counters.refuse(_SERVER_ERROR)
             raise
         counters.succeed(begun, 1)
-        self.journal.note(target, begun, 1)
+        if watch is not None:
+            self.journal.note(target, watch, 1, cached=cached)
         return prediction, cached
 
     async def predict_block(
@@ -152,12 +167,10 @@ class Engine:
         """
         begun = time.perf_counter()
         counters = self.statistics.of(target)
+        watch = self.journal.watch()
         try:
             loaded = await self.load(target)
-            if is_small and loaded.row_microseconds <= self.inline_microseconds:
-                rows, result = work(loaded)
-            else:
-                rows, result = await self.lane.run(lambda: work(loaded), target.sha256)
+            rows, result = await self._placed(target, loaded, lambda: work(loaded), watch, is_small=is_small)
         except Problem as problem:
             counters.refuse(problem.status)
             raise
@@ -165,7 +178,8 @@ class Engine:
             counters.refuse(_SERVER_ERROR)
             raise
         counters.succeed(begun, rows)
-        self.journal.note(target, begun, rows)
+        if watch is not None:
+            self.journal.note(target, watch, rows)
         return result
 
     def _caller(self, secret: str | None, fallback: Target | None) -> Principal | None:
@@ -179,19 +193,30 @@ class Engine:
                 return None
             raise
 
-    async def _one(self, loaded: LoadedModel, row: Mapping[str, object]) -> Prediction:
-        if loaded.row_microseconds <= self.inline_microseconds:
-            return loaded.package.predict_one(row)
-        return await self.lane.run(lambda: loaded.package.predict_one(row))
+    async def _one(
+        self, target: Target, loaded: LoadedModel, row: Mapping[str, object], watch: Watch | None
+    ) -> Prediction:
+        return await self._placed(target, loaded, lambda: loaded.package.predict_one(row), watch, is_small=True)
+
+    async def _placed(
+        self, target: Target, loaded: LoadedModel, work: Callable[[], T], watch: Watch | None, *, is_small: bool
+    ) -> T:
+        """Run `work` here where it is small and the model quick, else in the lane. Raises what the lane does."""
+        if watch is not None:
+            work = watch.around(work)
+        if is_small and loaded.row_microseconds <= self.inline_microseconds:
+            refuse_late()
+            return work()
+        return await self.lane.run(work, target.sha256)
 
     async def _remembered(
-        self, target: Target, loaded: LoadedModel, row: Mapping[str, object]
+        self, target: Target, loaded: LoadedModel, row: Mapping[str, object], watch: Watch | None
     ) -> tuple[Prediction, bool]:
         key = self.answers.key(target.sha256, row)
         known = self.answers.get(key) if key is not None else None
         if known is not None:
             return known, True
-        prediction = await self._one(loaded, row)
+        prediction = await self._one(target, loaded, row, watch)
         if key is not None:
             self.answers.put(key, prediction)
         return prediction, False

@@ -155,6 +155,32 @@ class JournalUnavailable(Unavailable):
         super().__init__("it is kept in Redis, which is away or not configured", headers={"retry-after": "2"})
 
 
+class RecordNotFound(NotFound):
+    slug = "no-such-record"
+    title = "Nothing is recorded of this transaction"
+
+    def __init__(self, transaction: str) -> None:
+        super().__init__(
+            f"there is no record of {transaction[:100]!r} in your workspace: one is written a moment after a prediction that was "
+            "sampled or profiled, and forgotten after MILL_JOURNAL__RECORD_SECONDS"
+        )
+
+
+class MayNotProfile(Forbidden):
+    slug = "may-not-profile"
+    title = "This request may not be profiled"
+
+
+class ProfilerBusy(Unavailable):
+    slug = "profiler-busy"
+    title = "Another request is being profiled"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "one request at a time is profiled; ask again, or without X-Profile", headers={"retry-after": "1"}
+        )
+
+
 class NoDefaultModel(NotFound):
     slug = "no-default-model"
     title = "No model is named, and none is the default"

@@ -1,25 +1,30 @@
-"""The last predictions of each workspace, on a capped Redis list: sampled, written off the path, and off unless asked for.
+"""The last predictions of each workspace in Redis: sampled or profiled, written off the path, and off unless asked for.
 
-The engine notes; the background task writes; `doors.pool` reads. An entry says who was asked and how long it took, never inputs.
+The engine notes; the background task writes; `doors.pool` reads. An entry says who was asked and what it cost, never inputs.
 """
 
 import asyncio
 import contextlib
-import resource
+import secrets
+import threading
 import time
 from collections import deque
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from mill_serving.errors import JournalUnavailable
+from mill_serving.errors import JournalUnavailable, RecordNotFound
+from mill_serving.performance import TRANSACTION, Transaction, Watch
 from mill_serving.snapshot.line import Away, RedisLine
 from mill_serving.targets import Target
 
 _PREFIX = "mill:predictions:"
+_RECORD = "mill:performance:"
 _MOST_WAITING = 1000
 _WRITE_SECONDS = 0.25
+_AT_ONCE = 500
 _encode = msgspec.json.Encoder().encode
 
 Noted = tuple[str, dict[str, Any]]
@@ -27,25 +32,56 @@ Noted = tuple[str, dict[str, Any]]
 
 @dataclass
 class Journal:
-    """`every`: one of so many predictions is noted, 0 for none. `kept`: entries per workspace."""
+    """`every`: one of so many predictions is noted, 0 for none. `kept`: entries per workspace, `record_seconds`: how long each alone.
+
+    `profiling`: whether those who may deploy may ask for a profile.
+    """
 
     line: RedisLine | None
     every: int
     kept: int
+    record_seconds: int = 3600
+    profiling: bool = False
     written: int = 0
     lost: int = 0
     _seen: int = 0
     _waiting: deque[Noted] = field(default_factory=deque[Noted])
+    _profiler: threading.Lock = field(default_factory=threading.Lock)
 
-    def note(self, target: Target, begun: float, rows: int) -> None:
-        """On the event loop, in less than a microsecond where this prediction is not sampled."""
+    @property
+    def is_next(self) -> bool:
+        """Whether the next prediction is one to be noted."""
+        return self.every > 0 and (self._seen + 1) % self.every == 0
+
+    def pass_by(self) -> None:
+        """A prediction was made that is not noted."""
         self._seen += 1
+
+    def watch(self) -> Watch | None:
+        """On the event loop, before each prediction: how this one is measured, None where it is not."""
+        transaction = TRANSACTION.get()
+        self._seen += 1
+        if transaction is not None and transaction.profiled_for is not None:
+            transaction.watch = Watch(transaction, self._profiler)
+            return transaction.watch
         if not self.every or self._seen % self.every:
-            return
+            return None
+        return Watch(transaction or Transaction(secrets.token_hex(12), time.perf_counter()))
+
+    def note(self, target: Target, watch: Watch, rows: int, *, cached: bool = False) -> None:
+        """A watched prediction was made."""
         if self.line is None or len(self._waiting) >= _MOST_WAITING:
             self.lost += 1
             return
-        self._waiting.append((_owner(target), self._entry(target, begun, rows)))
+        about = {
+            "at": time.time(),
+            "model_id": target.model_id,
+            "model_name": target.name,
+            "version": target.version,
+            "rows": rows,
+            "cached": cached,
+        }
+        self._waiting.append((watch.transaction.profiled_for or _owner(target), {**about, **watch.figures()}))
 
     async def run(self) -> None:
         """For ever: write what was noted. What Redis does not take is lost, and counted."""
@@ -59,38 +95,44 @@ class Journal:
         with _reported():
             return [msgspec.json.decode(entry) for entry in await self._line().newest(_PREFIX + workspace, limit)]
 
+    async def record(self, workspace: str, transaction: str) -> Any:
+        """One of them. Raises `RecordNotFound`, `JournalUnavailable`."""
+        with _reported():
+            found = await self._line().get(f"{_RECORD}{workspace}:{transaction}")
+        if found is None:
+            raise RecordNotFound(transaction)
+        return msgspec.json.decode(found)
+
     async def length(self, workspace: str) -> int:
         with _reported():
             return await self._line().length(_PREFIX + workspace)
 
     async def clear(self, workspace: str) -> None:
+        """Records of entries that fell off the list's end end with their time."""
         with _reported():
+            entries = await self._line().newest(_PREFIX + workspace, self.kept)
+            ids = [msgspec.json.decode(entry)["transaction_id"] for entry in entries]
+            keys = [f"{_RECORD}{workspace}:{transaction}" for transaction in ids]
+            for start in range(0, len(keys), _AT_ONCE):
+                await self._line().delete(*keys[start : start + _AT_ONCE])
             await self._line().delete(_PREFIX + workspace)
 
     async def _write(self, line: RedisLine) -> None:
-        batches: dict[str, list[bytes]] = {}
+        batches: dict[str, list[dict[str, Any]]] = {}
         while self._waiting:
             owner, entry = self._waiting.popleft()
-            batches.setdefault(owner, []).append(_encode(entry))
+            batches.setdefault(owner, []).append(entry)
         for owner, entries in batches.items():
+            records = {f"{_RECORD}{owner}:{entry['transaction_id']}": _encode(entry) for entry in entries}
+            brief = [
+                _encode({name: value for name, value in entry.items() if name != "top_functions"}) for entry in entries
+            ]
             try:
-                await line.push(_PREFIX + owner, entries, self.kept)
+                await line.push(_PREFIX + owner, brief, self.kept)
+                await line.set_all(records, self.record_seconds)
                 self.written += len(entries)
             except Away:
                 self.lost += len(entries)
-
-    def _entry(self, target: Target, begun: float, rows: int) -> dict[str, Any]:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        return {
-            "at": time.time(),
-            "model_id": target.model_id,
-            "model_name": target.name,
-            "version": target.version,
-            "rows": rows,
-            "latency_ms": round((time.perf_counter() - begun) * 1e3, 4),
-            "process_cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
-            "process_memory_peak_bytes": usage.ru_maxrss * 1024,
-        }
 
     def _line(self) -> RedisLine:
         if self.line is None:
@@ -99,7 +141,7 @@ class Journal:
 
 
 @contextlib.contextmanager
-def _reported() -> Any:
+def _reported() -> Generator[None]:
     try:
         yield
     except Away as error:

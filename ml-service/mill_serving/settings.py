@@ -36,10 +36,15 @@ class KeyFile(_Concern):
 
 
 class JournalSettings(_Concern):
-    """One of `one_in` predictions is noted in Redis, 0 for none; each workspace keeps its newest `kept`."""
+    """One of `one_in` predictions is noted in Redis, 0 for none; each workspace keeps its newest `kept`.
+
+    Each can be looked up for `record_seconds`. `profiling` lets those who may deploy ask for a profile of a request (`X-Profile`).
+    """
 
     one_in: int = Field(default=0, ge=0)
     kept: int = Field(default=1000, ge=1, le=100_000)
+    record_seconds: int = Field(default=3600, ge=1, le=604_800)
+    profiling: bool = False
 
 
 class ServingSettings(_Concern):

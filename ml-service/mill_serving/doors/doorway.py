@@ -6,7 +6,7 @@ A protocol gives its handlers and the shape of its refusals; the front calls `Do
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from mill_kit.logs import get_logger
@@ -18,6 +18,8 @@ from mill_serving.deadline import HEADER as DEADLINE_HEADER
 from mill_serving.doors.encodings import pack, unpack
 from mill_serving.doors.http import ClientLeft, Head, RequestIds, read_body, read_head
 from mill_serving.errors import BodyTooLarge, MethodNotAllowed
+from mill_serving.performance import HEADER as PROFILE_HEADER
+from mill_serving.performance import TRANSACTION, Transaction, is_asked
 from mill_serving.statistics import Statistics
 
 _encode = msgspec.json.Encoder().encode
@@ -82,10 +84,11 @@ Refuse = Callable[[Problem, Call], Reply]
 
 @dataclass(frozen=True)
 class Doorway:
-    """`body_bytes` limits a body before and after unpacking."""
+    """`body_bytes` limits a body before and after unpacking; `may_profile` is the engine's."""
 
     statistics: Statistics
     body_bytes: int
+    may_profile: Callable[[str | None], str]
     ids: RequestIds = field(default_factory=RequestIds)
 
     async def serve(
@@ -95,7 +98,7 @@ class Doorway:
         self.statistics.active += 1
         status = _CLIENT_CLOSED
         try:
-            reply = await _answered(call, handle, refuse)
+            reply = await self._answered(call, handle, refuse)
             if reply is not None:
                 status = reply.status
                 await _send(send, reply, call)
@@ -103,6 +106,31 @@ class Doorway:
             self.statistics.active -= 1
             method = known_method(call.method)
             self.statistics.answered(method, route, status, time.perf_counter() - call.begun)
+
+    async def _answered(self, call: Call, handle: Handler, refuse: Refuse) -> Reply | None:
+        """None when nobody waits any more."""
+        try:
+            deadline = call.header(DEADLINE_HEADER)
+            if deadline:
+                DEADLINE.set(deadline_of(deadline))
+            transaction = Transaction(call.head.request_id.decode(), call.begun)
+            if is_asked(call.header(PROFILE_HEADER)):
+                transaction.profiled_for = self.may_profile(call.secret)
+            TRANSACTION.set(transaction)
+            reply = await handle(call)
+            more = transaction.headers()
+            return replace(reply, headers=reply.headers + more) if more else reply
+        except ClientLeft:
+            return None
+        except Exception as error:
+            problem = foreseen(error, call.path, call.head.request_id.decode())
+            reply = refuse(problem, call)
+            extra = tuple(
+                (name.encode(), value.encode("latin-1", "replace")) for name, value in problem.headers.items()
+            )
+            if isinstance(problem, BodyTooLarge):
+                extra += ((b"connection", b"close"),)
+            return Reply(reply.body, reply.status, reply.content_type, reply.headers + extra)
 
     def _call(self, scope: Scope, receive: Receive) -> Call:
         return Call(
@@ -142,24 +170,6 @@ def foreseen(error: Exception, path: str, request_id: str) -> Problem:
     if error.status >= 500 and not isinstance(error, Unavailable):  # overload must not flood the log
         get_logger().warning("problem", slug=error.slug, detail=error.detail, request_id=request_id)
     return error
-
-
-async def _answered(call: Call, handle: Handler, refuse: Refuse) -> Reply | None:
-    """None when nobody waits any more."""
-    try:
-        deadline = call.header(DEADLINE_HEADER)
-        if deadline:
-            DEADLINE.set(deadline_of(deadline))
-        return await handle(call)
-    except ClientLeft:
-        return None
-    except Exception as error:
-        problem = foreseen(error, call.path, call.head.request_id.decode())
-        reply = refuse(problem, call)
-        extra = tuple((name.encode(), value.encode("latin-1", "replace")) for name, value in problem.headers.items())
-        if isinstance(problem, BodyTooLarge):
-            extra += ((b"connection", b"close"),)
-        return Reply(reply.body, reply.status, reply.content_type, reply.headers + extra)
 
 
 async def _send(send: Send, reply: Reply, call: Call) -> None:

@@ -13,9 +13,10 @@ from starlette.types import Receive, Scope, Send
 
 from mill_serving.deadline import HEADER as DEADLINE_HEADER
 from mill_serving.errors import BodyTooLarge
+from mill_serving.performance import HEADER as PROFILE_HEADER
 
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{8,64}")
-_SPECIAL = frozenset({b"content-encoding", DEADLINE_HEADER})
+_SPECIAL = frozenset({b"content-encoding", DEADLINE_HEADER, PROFILE_HEADER})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -103,11 +104,14 @@ async def read_body(receive: Receive, length: int, limit: int) -> bytes:
     return bytes(collected)
 
 
-async def answer(send: Send, status: int, body: bytes, request_id: bytes) -> None:
+async def answer(
+    send: Send, status: int, body: bytes, request_id: bytes, more: tuple[tuple[bytes, bytes], ...] = ()
+) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
         (b"x-request-id", request_id),
+        *more,
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

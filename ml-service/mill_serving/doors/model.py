@@ -108,7 +108,7 @@ class ModelDoor:
             self.caps.check(len(rows))
             return Reply(_encode(judge(target, loaded, rows, pointer)))
 
-        return Reply((await self.engine.lane.run(work)).body)
+        return Reply((await self.engine.lane.run(work, target.sha256)).body)
 
 
 def judge(target: Target, loaded: LoadedModel, rows: Sequence[Any], pointer: str) -> Verdict:

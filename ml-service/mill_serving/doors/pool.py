@@ -43,6 +43,36 @@ class Journalled(BaseModel):
     entries: list[dict[str, Any]]
 
 
+class SlowFunction(BaseModel):
+    function: str
+    calls: int
+    own_ms: float
+    total_ms: float
+
+
+class PerformanceRecord(BaseModel):
+    """What one prediction cost. Milliseconds; `cpu_ms` is of the thread that predicted, memory of the process that did.
+
+    `inference_ms` of a block includes reading and rendering it; waiting in the queue is in `latency_ms` alone. `function_calls` and
+    `top_functions` (by their own time) are there when a profile was asked for.
+    """
+
+    transaction_id: str
+    at: float
+    model_id: str
+    model_name: str
+    version: int
+    rows: int
+    cached: bool
+    latency_ms: float
+    inference_ms: float
+    cpu_ms: float
+    memory_bytes: int
+    memory_delta_bytes: int
+    function_calls: int | None = None
+    top_functions: list[SlowFunction] | None = None
+
+
 class JournalStatistics(BaseModel):
     """`one_in` 0 means that nothing is noted. `written` and `lost` are of the worker that answers."""
 
@@ -109,6 +139,16 @@ async def clear_logs(engine: TheEngine, secret: Secret) -> None:
     if caller is None or not caller.may_manage:
         raise MayNotManage
     await engine.journal.clear(workspace)
+
+
+@router.get("/performance/{transaction_id}", tags=["operations"])
+async def performance(transaction_id: str, engine: TheEngine, secret: Secret) -> PerformanceRecord:
+    """What a prediction of your workspace cost: one that was sampled (`MILL_JOURNAL__ONE_IN`) or sent with `X-Profile: 1`.
+
+    The transaction id is the request id of its answer.
+    """
+    workspace = _workspace(engine.identify(secret))
+    return PerformanceRecord.model_validate(await engine.journal.record(workspace, transaction_id))
 
 
 def _workspace(caller: Principal | None) -> str:

@@ -7,6 +7,7 @@ from mill_kit.problems import Problem
 from mill_pack import Prediction
 from starlette.types import Receive, Scope, Send
 
+from mill_serving.deadline import refuse_late
 from mill_serving.doors import wire
 from mill_serving.doors.doorway import foreseen, known_method
 from mill_serving.doors.encodings import unpack
@@ -23,6 +24,8 @@ from mill_serving.doors.http import (
 )
 from mill_serving.engine import Engine
 from mill_serving.errors import MethodNotAllowed, NoDefaultModel, NoProbabilities
+from mill_serving.performance import HEADER as PROFILE_HEADER
+from mill_serving.performance import TRANSACTION, Transaction, is_asked
 from mill_serving.statistics import Statistics
 from mill_serving.targets import Target
 
@@ -47,16 +50,24 @@ class PredictDoor:
         status = _CLIENT_CLOSED
         try:
             body = await read_body(receive, head.length, self.limit)
+            transaction = Transaction(head.request_id.decode(), begun)
             if head.is_special:
-                body = unpack(body, dict(scope["headers"]).get(b"content-encoding", b""), self.limit)
+                headers = dict(scope["headers"])
+                body = unpack(body, headers.get(b"content-encoding", b""), self.limit)
+                if is_asked(headers.get(PROFILE_HEADER, b"")):
+                    transaction.profiled_for = self.engine.may_profile(head.secret)
             target = self._find(name, head)
             if proba and not (await self.engine.load(target)).package.labels:
                 raise NoProbabilities
-            payload = self.engine.quick_answer(target, body, begun, head.request_id)
+            payload = None
+            if transaction.profiled_for is None:
+                refuse_late()
+                payload = self.engine.quick_answer(target, body, begun, head.request_id)
             if payload is None:
+                TRANSACTION.set(transaction)
                 payload = await self._general(target, body, begun, head)
             status = 200
-            await answer(send, 200, payload, head.request_id)
+            await answer(send, 200, payload, head.request_id, transaction.headers())
         except Exception as error:
             status = await _refuse(send, scope, head, error)
         finally:

@@ -2,7 +2,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # redis-py leaves the keyword arguments of its clients untyped; nothing outside this file sees them.
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -51,8 +51,14 @@ class RedisLine:
     async def set(self, key: str, value: str, ttl_seconds: int) -> None:
         await self._client.set(key, value, ex=ttl_seconds)
 
-    async def delete(self, key: str) -> None:
-        await self._client.delete(key)
+    async def delete(self, *keys: str) -> None:
+        await self._client.delete(*keys)
+
+    async def set_all(self, values: Mapping[str, bytes], ttl_seconds: int) -> None:
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for key, value in values.items():
+                pipeline.set(key, value, ex=ttl_seconds)
+            await pipeline.execute()
 
     async def push(self, key: str, values: list[bytes], kept: int) -> None:
         """In front of a list that keeps its newest `kept`."""

@@ -58,7 +58,9 @@ def test_sampled_predictions_are_kept_for_their_own_workspace(
         reach(lambda: replica.http.get("/logs/stats", headers=mine).json()["length"] == 5)
         entries = replica.http.get("/logs?limit=3", headers=mine).json()["entries"]
         assert [entry["model_name"] for entry in entries] == ["income"] * 3
-        assert all(entry["latency_ms"] > 0 and entry["process_memory_peak_bytes"] > 0 for entry in entries)
+        assert all(entry["latency_ms"] >= entry["inference_ms"] > 0 for entry in entries)
+        assert all(entry["cpu_ms"] > 0 and entry["memory_bytes"] > 2**20 for entry in entries)
+        assert len({entry["transaction_id"] for entry in entries}) == 3
         assert not any("Oslo" in str(entry) for entry in entries)
         assert replica.http.get("/logs", headers={"x-api-key": other}).json()["entries"] == []
         assert replica.http.delete("/logs", headers=mine).status_code == 403
