@@ -11,11 +11,8 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from mill_kit.http.docs import docs_routes
 from mill_kit.http.health import Health, HealthCollector
-from mill_kit.http.metrics import MetricsMiddleware, RequestMetrics
+from mill_kit.http.metrics import RequestMetrics
 from mill_kit.http.problems import install, problem_response
-from mill_kit.http.request_id import RequestIdMiddleware
-from mill_kit.http.slashes import TrailingSlashMiddleware
-from mill_kit.http.unforeseen import Unforeseen
 from mill_kit.logs import get_logger
 from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import DBAPIError
@@ -26,7 +23,7 @@ from mill_api.datasets.endpoints import router as datasets_router
 from mill_api.db.away import AWAY, is_unstorable
 from mill_api.deployments.endpoints import routers as deployments_routers
 from mill_api.description import add_routes, operation_id
-from mill_api.edge import BodyLimit
+from mill_api.edge.layers import surround
 from mill_api.errors import Invalid, Unavailable
 from mill_api.jobs.endpoints import router as jobs_router
 from mill_api.jobs.metrics import JobMetrics
@@ -75,7 +72,8 @@ def create_app(settings: Settings) -> FastAPI:
     app = add_routes(FastAPI(**_TITLES, lifespan=lifespan, redirect_slashes=False), routers())
     app.state.metrics = metrics
     app.router.routes.extend([*health.routes(), metrics.route(), *docs_routes("Modelmill")])
-    _surround(app, metrics)
+    _answer_errors(app)
+    surround(app, settings, metrics, _UPLOADS)
     return app
 
 
@@ -92,17 +90,12 @@ async def _counting_jobs(jobs: JobMetrics, registry: CollectorRegistry) -> Async
             await task
 
 
-def _surround(app: FastAPI, metrics: RequestMetrics) -> None:
-    """The layers from the innermost to the outermost."""
+def _answer_errors(app: FastAPI) -> None:
+    """Every error as a problem document."""
     install(app, RequestValidationError)
     for error in AWAY:
         app.add_exception_handler(error, _on_database_away)
     app.add_exception_handler(DBAPIError, _on_unstorable)
-    app.add_middleware(Unforeseen)
-    app.add_middleware(BodyLimit, streamed=_UPLOADS)
-    app.add_middleware(MetricsMiddleware, metrics=metrics)
-    app.add_middleware(TrailingSlashMiddleware)
-    app.add_middleware(RequestIdMiddleware)
 
 
 async def _on_database_away(request: Request, error: Exception) -> Response:

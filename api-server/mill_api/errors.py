@@ -1,6 +1,16 @@
 """Problems that belong to no single domain of the control plane. Each domain has its own `errors.py` beside its rules."""
 
-from mill_kit.problems import Conflict, Forbidden, Invalid, NotFound, Problem, TooLarge, Unauthenticated, Unavailable
+from mill_kit.problems import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Problem,
+    TooLarge,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+)
 
 
 class InvalidCursor(Invalid):
@@ -27,6 +37,7 @@ __all__ = [
     "Problem",
     "SchemaOutdated",
     "TooLarge",
+    "TooManyRequests",
     "Unauthenticated",
     "Unavailable",
     "WrongStore",

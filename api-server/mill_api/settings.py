@@ -5,10 +5,11 @@ Nested by concern: `MILL_DATABASE__URL`, `MILL_TOKENS__PRIVATE_KEY_FILE`. A weak
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from mill_kit.http.cors import origins_of
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SHORTEST_SECRET = 12
@@ -58,6 +59,30 @@ class TokenSettings(_Section):
     attempts_per_minute: int = Field(default=10, ge=1, le=1000)
 
 
+class AccessSettings(_Section):
+    """Who may come in. `registration` is `invited` (an invitation's code is needed) or `open` (anybody who reaches the server).
+
+    The first administrator is made from `admin_email` and `admin_password` when nobody is registered; without them a server
+    that takes no registrations prints a one-time code at its first start.
+    """
+
+    registration: Literal["invited", "open"] = "invited"
+    admin_email: str | None = None
+    admin_password: SecretStr | None = None
+    setup_code_hours: float = Field(default=24, gt=0, le=168)
+
+    @field_validator("admin_email", "admin_password", mode="before")
+    @classmethod
+    def nothing(cls, value: object) -> object:
+        return value or None
+
+    @model_validator(mode="after")
+    def both_or_none(self) -> Self:
+        if (self.admin_email is None) != (self.admin_password is None):
+            raise ValueError("set MILL_ACCESS__ADMIN_EMAIL and MILL_ACCESS__ADMIN_PASSWORD, or neither")
+        return self
+
+
 class PublishSettings(_Section):
     """The key that signs snapshots for ml-service, and how often to look for something untold."""
 
@@ -95,6 +120,37 @@ class HousekeepingSettings(_Section):
 
     every_seconds: float = Field(default=600, gt=0)
     orphan_hours: float = Field(default=24, ge=3)
+
+
+class LimitSettings(_Section):
+    """How often one may ask: an address that is not signed in, a user, an API key; and all of a workspace together.
+
+    Predictions through this server have limits of their own. Counted in the cache; while it is away, in this process, for the
+    `local_entries` callers seen last.
+    """
+
+    enabled: bool = True
+    per_minute: float = Field(default=60, gt=0)
+    burst: int = Field(default=100, ge=1)
+    workspace_per_minute: float = Field(default=600, gt=0)
+    workspace_burst: int = Field(default=1000, ge=1)
+    predictions_per_minute: float = Field(default=6000, gt=0)
+    predictions_burst: int = Field(default=1000, ge=1)
+    workspace_predictions_per_minute: float = Field(default=60_000, gt=0)
+    workspace_predictions_burst: int = Field(default=10_000, ge=1)
+    local_entries: int = Field(default=10_000, ge=100)
+
+
+class CorsSettings(_Section):
+    """`origins`, separated by commas, are the web pages that may call this server from a browser: `https://console.example.com`."""
+
+    origins: str = ""
+
+    @field_validator("origins")
+    @classmethod
+    def check(cls, value: str) -> str:
+        origins_of(value)
+        return value
 
 
 class UploadSettings(_Section):
@@ -154,9 +210,12 @@ class Settings(ProcessSettings):
     trusted_proxies: str = ""
     cache: RedisSettings
     tokens: TokenSettings
+    access: AccessSettings = AccessSettings()
     publish: PublishSettings
     serving: ServingSettings
     uploads: UploadSettings = UploadSettings()
+    limits: LimitSettings = LimitSettings()
+    cors: CorsSettings = CorsSettings()
 
     def _urls(self) -> dict[str, SecretStr | None]:
         return {**super()._urls(), "MILL_CACHE__URL": self.cache.url}

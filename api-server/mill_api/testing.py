@@ -78,8 +78,10 @@ def settings_for(folder: Path, *, app_url: str, system_url: str, redis_url: str)
             "cache": {"url": redis_url},
             "store": {"url": f"file://{folder / 'objects'}"},
             "tokens": {"private_key_file": folder / "tokens.pem"},
+            "access": {"registration": "open"},
             "publish": {"private_key_file": folder / "publish.pem"},
             "serving": {"url": "http://127.0.0.1:9"},
             "worker": {"scratch_dir": folder / "scratch"},
+            "limits": {"enabled": False},
         }
     )

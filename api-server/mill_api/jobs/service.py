@@ -10,6 +10,7 @@ from uuid import UUID
 
 from mill_contracts.ids import JobId, UserId, WorkspaceId
 from mill_contracts.jobs import JobState
+from mill_kit import trace
 from sqlalchemy import func
 from structlog.contextvars import get_contextvars
 
@@ -56,7 +57,7 @@ async def enqueue(work: UnitOfWork, job: NewJob) -> JobRow:
         requested_by=job.requested_by,
         waits_for=job.waits_for,
         request_id=context.get("request_id"),
-        traceparent=context.get("traceparent"),
+        traceparent=trace.current_header(),
         queued_at=func.clock_timestamp() if state is JobState.QUEUED else None,
     )
     work.session.add(row)

@@ -86,6 +86,14 @@ class Unavailable(Problem):
     title = "Not available right now"
 
 
+class TooManyRequests(Problem):
+    """`Retry-After` says when there is room again."""
+
+    status = 429
+    slug = "too-many-requests"
+    title = "Too many requests"
+
+
 class TooLarge(Problem):
     status = 413
     slug = "too-large"

@@ -34,7 +34,7 @@ async def test_the_page_and_every_file_it_names_come_from_the_service(app: FastA
         assert "http://" not in page.text
         assert "https://" not in page.text
         named = NAMED.findall(page.text)
-        assert len(named) == 3
+        assert len(named) == 4
         for path in named:
             answer = await client.get(path)
             assert answer.status_code == 200
@@ -48,8 +48,16 @@ async def test_the_page_and_every_file_it_names_come_from_the_service(app: FastA
 async def test_behind_a_prefix_the_page_names_its_files_there(app: FastAPI) -> None:
     async with asking(app, root_path="/inner") as client:
         page = await client.get("/inner/docs")
+        start = await client.get("/inner/docs/assets/start.js")
     assert 'src="/inner/docs/assets/swagger-ui-bundle.js"' in page.text
-    assert '"url": "/inner/openapi.json"' in page.text
+    assert '"url": "/inner/openapi.json"' in start.text
+
+
+async def test_the_page_runs_no_inline_script_and_its_policy_allows_none(app: FastAPI) -> None:
+    async with asking(app) as client:
+        page = await client.get("/docs")
+    assert re.findall(r"<script(?![^>]*src=)", page.text) == []
+    assert "script-src 'self';" in page.headers["content-security-policy"]
 
 
 @pytest.mark.parametrize("name", ["nothing.js", "__init__.py", "..%2Fmain.py"])

@@ -1,4 +1,4 @@
-"""A pure ASGI layer of the api-server's edge, put around the application by `app.py`."""
+"""How large a body may be. Put around the application by `layers`."""
 
 import re
 

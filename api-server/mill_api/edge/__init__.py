@@ -1,0 +1,1 @@
+"""The api-server's edge: pure ASGI layers around the application, put together by `layers.surround`."""
