@@ -25,7 +25,7 @@ $(UV):
 	$(PYTHON) -m venv .uv
 	.uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.13.8'
 
-.venv/.synced: uv.lock pyproject.toml $(wildcard */pyproject.toml packages/*/pyproject.toml packages/forest/mill_forest/native/*) | $(UV)
+.venv/.synced: uv.lock pyproject.toml $(wildcard */pyproject.toml packages/*/pyproject.toml packages/forest/mill_forest/native/* packages/rows/mill_rows/native/*) | $(UV)
 	@echo "Installing Modelmill into .venv (about a minute the first time) …"
 	$(UV) sync --frozen --all-packages --python $(PYTHON) $$([ -t 2 ] || echo --quiet)
 	touch $@

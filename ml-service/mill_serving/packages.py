@@ -16,7 +16,6 @@ from mill_kit.store import CorruptObject, ObjectStore, StoreUnavailable
 from mill_pack import Package, Signature, open_package
 
 from mill_serving.answers import AnswerCache
-from mill_serving.blocks import BlockReader
 from mill_serving.errors import ModelUnavailable
 from mill_serving.files import only_one, sha256_of
 from mill_serving.single import SingleRow
@@ -33,7 +32,6 @@ class LoadedModel:
     nbytes: int
     row_microseconds: float
     lookup_microseconds: float
-    blocks: BlockReader
     single: SingleRow | None
 
 
@@ -82,7 +80,6 @@ class PackageFolder:
             package.nbytes,
             min(_fastest(package, package.predict_one), _fastest(package, _quickly(package))),
             _fastest(package, AnswerCache(1).look_up),
-            BlockReader(package.signature),
             SingleRow.of(package),
         )
 

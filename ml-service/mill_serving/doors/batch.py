@@ -8,11 +8,13 @@ import time
 from dataclasses import dataclass
 from urllib.parse import quote
 
+import numpy as np
 from mill_pack import InvalidInput, Predictions
 from starlette.types import Receive, Scope, Send
 
+from mill_serving.blocks import read_block
 from mill_serving.doors import wire
-from mill_serving.doors.answers import row_answers
+from mill_serving.doors.answers import json_rows
 from mill_serving.doors.doorway import Call, Doorway, Reply, problem_reply
 from mill_serving.doors.tables.forms import (
     CONTENT_TYPES,
@@ -29,6 +31,8 @@ from mill_serving.packages import LoadedModel
 from mill_serving.targets import Target
 
 BATCH = "/predict/{model}/batch"
+_ROWS = b'"predictions":['
+_NO_ROWS = _ROWS + b"]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +92,11 @@ class BatchDoor:
         return (self._quickly(loaded, body) if intake.policy is None else None) or self._row_by_row(intake, body)
 
     def _quickly(self, loaded: LoadedModel, body: bytes) -> _Found | None:
-        block = loaded.blocks.read(body)
+        block = read_block(loaded.package, body, self.caps.rows)
         if block is None:
             return None
-        self.caps.check(block.rows)
         try:
-            return _Found(loaded.package.predict_columns(block.columns), block.return_probabilities)
+            return _Found(loaded.package.predict_encoded(block.encoded), block.return_probabilities)
         except InvalidInput:
             return None  # the slow way names row and feature
 
@@ -110,26 +113,28 @@ class BatchDoor:
 
 
 def _document(target: Target, found: _Found, call: Call) -> bytes:
-    rows = row_answers(found.predictions, shown=found.shown)
+    rows = json_rows(found.predictions, shown=found.shown)
     milliseconds = (time.perf_counter() - call.begun) * 1e3
-    return wire.encode(
+    around = wire.encode(
         wire.BatchAnswer(
             target.model_id,
-            rows,
-            len(rows),
+            [],
+            found.rows,
             round(milliseconds, 4),
-            round(milliseconds / len(rows), 6),
+            round(milliseconds / found.rows, 6),
             wire.now(),
             wire.BatchMetadata(
                 target.name,
                 target.version,
                 target.version_id,
-                sum(row.low_confidence for row in rows),
+                int(np.count_nonzero(found.predictions.low_confidence)),
                 found.predictions.warnings,
                 call.head.request_id.decode(),
             ),
         )
     )
+    before, after = around.split(_NO_ROWS, 1)
+    return b"".join((before, _ROWS, rows, b"]", after))
 
 
 def _about(target: Target, found: Predictions) -> tuple[tuple[bytes, bytes], ...]:

@@ -91,7 +91,7 @@ def _rows(body: bytes) -> tuple[list[dict[str, Any]], str]:
 
 
 def _document(found: Explanations, target: Target, call: Call) -> ExplainAnswer:
-    answers = row_answers(found.predictions, shown=False)
+    answers = row_answers(found.predictions)
     margins, base = found.margins.tolist(), found.base.tolist()
     explanations = [
         Explanation(

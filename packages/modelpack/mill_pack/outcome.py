@@ -29,6 +29,7 @@ class Prediction:
 class Predictions:
     """n answers. `values`: a list of labels or (n,) numbers; `probabilities` (n, K) in the order of `labels`.
 
+    `winners` are the columns of `probabilities` that `values` name.
     `unseen` counts, by feature, the rows whose category is unknown to the model; `warnings` say the same in words.
     """
 
@@ -40,6 +41,7 @@ class Predictions:
     warnings: tuple[str, ...] = ()
     rows_with_missing: int = 0
     unseen: Mapping[str, int] = field(default_factory=dict[str, int])
+    winners: NDArray[np.int64] | None = None
 
 
 class Decider:
@@ -94,6 +96,7 @@ class Decider:
             low_confidence=confidence < self._below,
             warnings=warnings,
             rows_with_missing=rows_with_missing,
+            winners=winners.astype(np.int64, copy=False),
         )
 
     def _winners(self, outputs: FloatArray) -> NDArray[np.intp]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from mill_pack.arrays import Columns, FloatArray
 from mill_pack.encoding import Encoded, Encoder
+from mill_pack.encoding.blocks import Body
 from mill_pack.encoding.encoder import INPUT_DATA, INPUTS
 from mill_pack.encoding.quick import Value
 from mill_pack.engines.base import Engine, Explaining
@@ -69,6 +70,18 @@ class Package:
     def predict_columns(self, columns: Columns) -> Predictions:
         """All rows of a table, in blocks. Columns that are no features are ignored. Raises `InvalidInput` naming columns."""
         return self._predict(self.encoder.encode_blocks(columns, BLOCK_ROWS))
+
+    def read_objects(self, body: Body, start: int, most_rows: int) -> tuple[int, Encoded] | None:
+        """The rows of a JSON array of objects, read from behind its bracket, and where the array ends; for `predict_encoded`.
+
+        None where `predict_rows` must look: something is wrong, or merely unusual, or there are more rows than that.
+        """
+        blocks = self.encoder.blocks
+        return None if blocks is None else blocks.objects(body, start, most_rows)
+
+    def predict_encoded(self, encoded: Encoded) -> Predictions:
+        """Raises `InvalidInput` where a prediction is not finite."""
+        return self._predict([encoded])
 
     def explain_rows(self, rows: Sequence[Mapping[str, object]], pointer: str = INPUTS) -> Explanations:
         """What each input adds to the margins of each row. Raises `InvalidInput`, or `ExplainUnsupported`."""

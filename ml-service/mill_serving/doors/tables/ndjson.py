@@ -5,13 +5,12 @@ from typing import Any
 import msgspec
 from mill_pack import Predictions
 
-from mill_serving.doors.answers import row_answers
+from mill_serving.doors.answers import ndjson_rows
 from mill_serving.doors.tables.forms import Caps
 from mill_serving.errors import InvalidRequest
 from mill_serving.intake import Row
 
 _decoder = msgspec.json.Decoder(dict[str, Any])
-_encoder = msgspec.json.Encoder()
 
 
 def read(body: bytes, caps: Caps) -> list[Row]:
@@ -30,4 +29,4 @@ def read(body: bytes, caps: Caps) -> list[Row]:
 
 
 def write(found: Predictions, *, probabilities: bool) -> bytes:
-    return _encoder.encode_lines(row_answers(found, shown=probabilities))
+    return ndjson_rows(found, shown=probabilities)

@@ -57,7 +57,7 @@ class ColumnarPlan:
         position = 0
         for output in self.document.outputs:
             if isinstance(output, NumericOutput):
-                matrix[:, position] = _numeric(output, numbers[output.source])
+                matrix[:, position] = numeric_column(output, numbers[output.source])
             else:
                 count = self._categorical(output, sources[output.source], matrix[:, position : position + output.width])
                 if count:
@@ -144,7 +144,8 @@ def _as_floats(values: list[Any]) -> FloatArray:
         raise WrongValue from error
 
 
-def _numeric(output: NumericOutput, values: FloatArray) -> FloatArray:
+def numeric_column(output: NumericOutput, values: FloatArray) -> FloatArray:
+    """The matrix column of this output, from its source's numbers."""
     if output.fill is not None:
         values = np.where(np.isnan(values), output.fill, values)
     if output.part != "value":

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from mill_pack.arrays import Columns, FloatArray
+from mill_pack.encoding.blocks import BlockPlan
 from mill_pack.encoding.checks import check_row, check_rows
 from mill_pack.encoding.columnar import ColumnarPlan, Encoded
 from mill_pack.encoding.document import CategoricalOutput, EncoderDocument
@@ -38,6 +39,7 @@ class Encoder:
         }
         self._columns = ColumnarPlan(document, tables, derived, self.width)
         self._rows = RowPlan(document, tables, derived, self.width)
+        self.blocks = BlockPlan.of(document, tables, derived, self.width)
         self.quick = QuickPlan.of(document, tables, self.width)
         self.nbytes = self.width * 200 + sum(table.nbytes for table in tables.values()) + sys.getsizeof(document)
 
