@@ -1,4 +1,4 @@
-"""`modelmill up | down | status | logs | flower`: plugged into the SDK's command by the entry point `modelmill.commands`."""
+"""`modelmill up | down | status | logs | flower` and those of `care`: plugged into the SDK's command (`modelmill.commands`)."""
 
 import json
 import sys
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mill_local import control
+from mill_local.care import cli as care
 from mill_local.errors import StackProblem
 from mill_local.flower import FLOWER_PORT, USER, running_flower
 from mill_local.home import Home, StackState, read_state
@@ -29,9 +30,10 @@ FOLLOW_SECONDS = 0.3
 
 
 def commands(app: typer.Typer) -> None:
-    """Add the five commands to `app`."""
+    """Add them to `app`."""
     for function in (up, down, status, logs, flower):
         app.command()(function)
+    care.commands(app)
 
 
 def up(

@@ -1,0 +1,1 @@
+"""Backup, restore and doctor: what keeps an installation whole. Plugged into `modelmill` by `mill_local.cli`."""
