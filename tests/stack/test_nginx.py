@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ from typing import Any
 
 import httpx
 import pytest
+from mill_kit.http.security import HEADERS
 
 PATIENCE = 15.0
 
@@ -336,12 +338,27 @@ def test_what_a_client_says_of_itself_is_not_believed(front: Edge) -> None:
 @pytest.mark.parametrize("path", ["/api/v1/projects", "/predict/m", "/nothing-here"])
 def test_every_answer_carries_the_security_headers_and_tells_no_versions(front: Edge, path: str) -> None:
     headers = front.ask("POST", path, json={}).headers
-    assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["X-Frame-Options"] == "DENY"
-    assert headers["Referrer-Policy"] == "no-referrer"
-    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert {name: headers.get_list(name) for name in HEADERS} == {name: [value] for name, value in HEADERS.items()}
+    assert "Strict-Transport-Security" not in headers
     assert headers["Server"] == "nginx"
     assert "X-Powered-By" not in headers
+
+
+def test_a_services_own_security_header_stands_alone(front: Edge) -> None:
+    headers = front.ask("POST", "/predict/secured", json={}).headers
+    assert headers.get_list("X-Frame-Options") == ["DENY"]
+    assert headers.get_list("Content-Security-Policy") == ["default-src 'self'"]
+    assert headers.get_list("X-Content-Type-Options") == ["nosniff"]
+
+
+def test_a_trace_begins_at_the_edge_or_goes_through_it(front: Edge) -> None:
+    given = f"00-{'ab' * 16}-{'cd' * 8}-01"
+    assert front.ask("GET", "/stats", headers={"traceparent": given}).json()["headers"]["traceparent"] == given
+    for wrong in ("", "00-x-y-01", given + "-more"):
+        seen = front.ask("GET", "/stats", headers={"traceparent": wrong}).json()["headers"]["traceparent"]
+        assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-00", seen), seen
+    lines = [json.loads(line) for line in (front.state.parent / "log").read_text().splitlines() if line[:1] == "{"]
+    assert "ab" * 16 in {line["trace_id"] for line in lines}
 
 
 def test_predictions_are_never_repeated_behind_the_clients_back(root: Path) -> None:

@@ -3,11 +3,12 @@
 import json
 import sys
 import time
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Echo(BaseHTTPRequestHandler):
-    """`/slow…` answers never, `/predict/refuse` with a problem of its own, `…/events` in two parts, the rest with an echo."""
+    """`/predict/refuse` with a problem of its own, `/predict/secured` with headers of its own, `…/events` in two parts, else an echo."""
 
     protocol_version = "HTTP/1.1"
     name = ""
@@ -22,6 +23,9 @@ class Echo(BaseHTTPRequestHandler):
         if self.path == "/predict/refuse":
             self.rfile.read(int(self.headers["Content-Length"]))
             self._reply(422, b'{"status": 422, "detail": "said the service"}', "application/problem+json")
+        elif self.path == "/predict/secured":
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._reply(200, b"{}", extra={"X-Frame-Options": "DENY", "Content-Security-Policy": "default-src 'self'"})
         elif self.headers.get("Transfer-Encoding") == "chunked" or self.path == "/api/v1/datasets":
             self._upload()
         else:
@@ -64,11 +68,15 @@ class Echo(BaseHTTPRequestHandler):
         self.wfile.flush()
         time.sleep(30)
 
-    def _reply(self, status: int, body: bytes, kind: str = "application/json") -> None:
+    def _reply(
+        self, status: int, body: bytes, kind: str = "application/json", extra: Mapping[str, str] | None = None
+    ) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Powered-By", "something old")
+        for name, value in (extra or {}).items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
