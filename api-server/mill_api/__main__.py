@@ -1,4 +1,4 @@
-"""`python -m mill_api serve | migrate | openapi | worker | flower`. Each verb imports only what it needs."""
+"""`python -m mill_api serve | migrate | setup-code | openapi | worker | flower`. Each verb imports only what it needs."""
 
 import argparse
 import asyncio
@@ -18,6 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _serve(options.host, options.port)
     if options.verb == "migrate":
         return _migrate()
+    if options.verb == "setup-code":
+        return _setup_code()
     if options.verb == "flower":
         return _flower(options.host, options.port)
     return _openapi()
@@ -30,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8000)
     verbs.add_parser("migrate", help="bring the database schema up to date (MILL_DATABASE__OWNER_URL)")
+    verbs.add_parser("setup-code", help="print a new one-time code for the first administrator")
     verbs.add_parser("openapi", help="print the OpenAPI document")
     verbs.add_parser("worker", help="claim and run jobs (see `worker --help`)")
     flower = verbs.add_parser("flower", help="watch the workers in a browser")
@@ -69,6 +72,14 @@ def _migrate() -> int:
     settings = MigrationSettings()  # pyright: ignore[reportCallIssue] - filled from the environment
     asyncio.run(migrate(settings.owner_url.get_secret_value()))
     return 0
+
+
+def _setup_code() -> int:
+    from mill_api.access.first_admin import print_new_code
+    from mill_api.settings import Settings
+
+    settings = Settings()  # pyright: ignore[reportCallIssue] - filled from the environment
+    return asyncio.run(print_new_code(settings.database.url.get_secret_value(), settings.access))
 
 
 def _openapi() -> int:

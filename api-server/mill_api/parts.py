@@ -16,6 +16,7 @@ from mill_kit.store.open import open_store
 from redis.asyncio import Redis
 from sqlalchemy import text
 
+from mill_api.access import first_admin
 from mill_api.access.passwords import Passwords
 from mill_api.access.tokens import TokenSigner
 from mill_api.cache import check_cache, open_cache
@@ -34,10 +35,12 @@ from mill_api.deployments.service import DeploymentService
 from mill_api.jobs.ending import Databases
 from mill_api.jobs.handlers import Registry
 from mill_api.models.contents import ProjectModels
+from mill_api.models.repository import KnownModels
 from mill_api.models.service import ModelService
 from mill_api.projects.contents import ProjectContents
+from mill_api.projects.roles import PathGuard
 from mill_api.queue import Sender
-from mill_api.registry import job_registry
+from mill_api.registry import PROJECT_OF, job_registry
 from mill_api.settings import Environment, Settings
 
 
@@ -61,6 +64,8 @@ class Parts:
     batches: BatchService
     predictions: PredictionService
     project_contents: tuple[ProjectContents, ...]
+    projects: PathGuard
+    known_models: KnownModels
 
 
 @asynccontextmanager
@@ -81,6 +86,7 @@ async def open_parts(settings: Settings) -> AsyncGenerator[Parts]:
         )
         await stack.enter_async_context(serving)
         await require_current_schema(database.engine)
+        await first_admin.prepare(database, passwords, settings.access)
         store = await asyncio.to_thread(open_settings_store, settings)
         await require_same_store(database, store)
         publication = Publication(system, store, cache, load_private_key(settings.publish.private_key_file))
@@ -106,6 +112,8 @@ async def open_parts(settings: Settings) -> AsyncGenerator[Parts]:
             batches=BatchService(database, store, settings.uploads.max_bytes),
             predictions=PredictionService(database, serving),
             project_contents=(ProjectDeployments(deployments), ProjectModels(models), ProjectDatasets(datasets)),
+            projects=PathGuard(PROJECT_OF),
+            known_models=KnownModels(),
         )
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType
+from uuid import UUID
 
 from mill_kit.store import ObjectStore
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from mill_api.access.publisher import Publisher
 from mill_api.datasets import repository as datasets
@@ -15,10 +17,12 @@ from mill_api.deployments.live import LiveVersions
 from mill_api.deployments.publication import NotedChanges
 from mill_api.housekeeping.handlers import SweepHandler
 from mill_api.housekeeping.service import Housekeeping, NamedKeys
+from mill_api.jobs import repository as jobs
 from mill_api.jobs.ending import Databases
 from mill_api.jobs.handlers import Registry
 from mill_api.models import repository as models
 from mill_api.models.handlers import TrainHandler
+from mill_api.projects.roles import ProjectOf
 from mill_api.settings import ProcessSettings
 
 NAMED_KEYS: Mapping[str, NamedKeys] = MappingProxyType(
@@ -40,3 +44,26 @@ def job_registry(
     sweep = SweepHandler(Housekeeping(store, databases, NAMED_KEYS, age))
     handlers = [ProfileHandler(store), TrainHandler(store, live), ScoreHandler(store), sweep]
     return Registry.of(handlers, [sweep.schedule(settings.housekeeping.every_seconds)])
+
+
+async def project_of_job(session: AsyncSession, job_id: UUID) -> UUID | None:
+    """Where the dataset, model or batch prediction lies that the job is about."""
+    job = await jobs.get(session, job_id)
+    if job is None or job.subject_id is None:
+        return None
+    for find in (models.project_of, datasets.project_of, deployments.project_of_batch):
+        project = await find(session, job.subject_id)
+        if project is not None:
+            return project
+    return None
+
+
+PROJECT_OF: Mapping[str, ProjectOf] = MappingProxyType(
+    {
+        "dataset_id": datasets.project_of,
+        "model_id": models.project_of,
+        "batch_id": deployments.project_of_batch,
+        "job_id": project_of_job,
+    }
+)
+"""By the name of a path parameter: in which project that thing lies. Whoever changes it needs to be an editor there."""

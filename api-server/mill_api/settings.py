@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
+from mill_contracts.tokens import LONGEST_SECONDS
 from mill_kit.http.cors import origins_of
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -53,7 +54,7 @@ class TokenSettings(_Section):
     """Who is signed in, and for how long. The grace spares a client that sent one refresh token twice at once."""
 
     private_key_file: Path
-    access_seconds: int = Field(default=900, ge=5, le=900)
+    access_seconds: int = Field(default=LONGEST_SECONDS, ge=5, le=LONGEST_SECONDS)
     refresh_days: int = Field(default=30, ge=1, le=365)
     refresh_grace_seconds: float = Field(default=10, ge=0, le=60)
     attempts_per_minute: int = Field(default=10, ge=1, le=1000)

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from mill_contracts.routing import Revocation
 from mill_contracts.tokens import ACCESS_JWT_TYPE, ALGORITHM, API_KEY_PREFIX, AUDIENCE, ISSUER, LONGEST_SECONDS, Role
 
 from mill_serving.errors import CredentialsRefused
@@ -63,6 +64,10 @@ class Access:
         if principal.expires_at <= self.clock():
             self._tokens.pop(digest, None)
             raise CredentialsRefused("the access token has expired; refresh it")
+        if self.keeper.in_force is not None:
+            for revoked in self.keeper.in_force.revocations.get(principal.user_id, ()):
+                if _is_of(revoked, principal):
+                    raise CredentialsRefused("the access token was revoked; refresh it, or sign in again")
         return principal
 
     def _verified(self, token: str) -> Principal:
@@ -96,4 +101,14 @@ def _principal(claims: dict[str, Any]) -> Principal:
         may_predict=True,
         expires_at=float(claims["exp"]),
         may_manage=claims.get("role") in _MANAGERS,
+        session_id=UUID(claims["sid"]) if "sid" in claims else None,
+        issued_at=float(claims["iat"]),
+    )
+
+
+def _is_of(revoked: Revocation, token: Principal) -> bool:
+    return (
+        token.issued_at < revoked.at.timestamp()
+        and revoked.workspace_id in (None, token.workspace_id)
+        and revoked.session_id in (None, token.session_id)
     )

@@ -52,7 +52,7 @@ class Target:
 class Principal:
     """Who calls. `models` None means all of the workspace; `expires_at` is in epoch seconds.
 
-    `may_manage`: may load and unload the workspace's models here.
+    `may_manage`: may load and unload the workspace's models here. `session_id` and `issued_at` are an access token's.
     """
 
     workspace_id: UUID
@@ -63,3 +63,5 @@ class Principal:
     expires_at: float = float("inf")
     key_sha256: str = ""
     may_manage: bool = False
+    session_id: UUID | None = None
+    issued_at: float = 0.0

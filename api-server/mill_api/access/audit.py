@@ -4,14 +4,16 @@ from typing import Any
 from uuid import UUID
 
 from mill_kit.http.request_id import current_request_id
+from pydantic_core import to_jsonable_python
 
 from mill_api.access.principal import Principal
 from mill_api.access.tables import AuditRow
 from mill_api.db import UnitOfWork
 
 
-def audit(work: UnitOfWork, who: Principal, action: str, subject: str, subject_id: UUID, **details: Any) -> None:
-    """`action` is a past-tense slug (`project.deleted`); `details` hold no secret."""
+def audit(work: UnitOfWork, who: Principal, action: str, subject: str, subject_id: UUID | str, **details: Any) -> None:
+    """`action` is a past-tense slug (`project.deleted`); `details` hold what was before and after, and no secret."""
+    work.audited = True
     work.session.add(
         AuditRow(
             tenant_id=who.workspace_id,
@@ -19,7 +21,8 @@ def audit(work: UnitOfWork, who: Principal, action: str, subject: str, subject_i
             key_id=who.key_id,
             action=action,
             subject=f"{subject}:{subject_id}",
-            details=details,
+            details=to_jsonable_python(details),
             request_id=current_request_id(),
+            address=who.address,
         )
     )

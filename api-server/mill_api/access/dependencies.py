@@ -5,6 +5,7 @@
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import replace
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
@@ -12,14 +13,18 @@ from fastapi.security import APIKeyHeader, OAuth2PasswordBearer
 from mill_contracts.tokens import API_KEY_PREFIX, Role, Scope
 from redis.asyncio import Redis
 
+from mill_api.access.audit import audit
+from mill_api.access.caller import tell_edge
 from mill_api.access.errors import SignInFirst
 from mill_api.access.passwords import Passwords
-from mill_api.access.principal import Principal
-from mill_api.access.publisher import Publisher
-from mill_api.access.recognise import current_role, principal_of_key
+from mill_api.access.principal import Principal, includes
+from mill_api.access.publisher import KnownModels, ProjectGuard, Publisher
+from mill_api.access.recognise import as_of_now, principal_of_key
 from mill_api.access.tokens import TokenSigner
 from mill_api.db import Database, ReadSession, UnitOfWork
 from mill_api.db.paging import Paging as Paging  # what endpoints ask for is found in one place
+from mill_api.once.seal import Seal
+from mill_api.once.service import Asker, claim
 from mill_api.settings import Settings
 
 _bearer = OAuth2PasswordBearer("/api/v1/auth/token", auto_error=False, description="An access token, or an API key")
@@ -43,6 +48,10 @@ class AccessParts(Protocol):
     def passwords(self) -> Passwords: ...
     @property
     def publisher(self) -> Publisher: ...
+    @property
+    def projects(self) -> ProjectGuard: ...
+    @property
+    def known_models(self) -> KnownModels: ...
 
 
 def access_parts(request: Request) -> AccessParts:
@@ -52,7 +61,13 @@ def access_parts(request: Request) -> AccessParts:
 Parts = Annotated[AccessParts, Depends(access_parts)]
 
 
+def address_of(request: Request) -> str | None:
+    """Where the request came from: the client's address, as the trusted proxies tell it."""
+    return request.client.host if request.client else None
+
+
 async def me(
+    request: Request,
     parts: Parts,
     bearer: Annotated[str | None, Depends(_bearer)],
     key: Annotated[str | None, Depends(_key_header)],
@@ -62,39 +77,72 @@ async def me(
     if not secret:
         raise SignInFirst
     if secret.startswith(API_KEY_PREFIX):
-        return await principal_of_key(parts.database, parts.system, secret)
-    return parts.tokens.read(secret)
+        principal = await principal_of_key(parts.database, parts.system, secret)
+        tell_edge(request.scope, principal)
+    else:
+        principal = await as_of_now(parts.database, parts.tokens.read(secret))
+    return replace(principal, address=address_of(request))
 
 
 Me = Annotated[Principal, Depends(me)]
 
 
-def require(role: Role) -> Callable[[Principal, AccessParts], Awaitable[Principal]]:
-    """A dependency: `Me` with at least `role`, by what the database says now (a token may be minutes old)."""
+def require(role: Role) -> Callable[[Principal], Awaitable[Principal]]:
+    """A dependency: `Me` with at least `role` in the workspace."""
 
-    async def check(me: Me, parts: Parts) -> Principal:
-        principal = await current_role(parts.database, me)
-        principal.need_role(role)
-        return principal
+    async def check(me: Me) -> Principal:
+        me.need_role(role)
+        return me
 
     return check
 
 
-def signed_in(me: Me) -> Principal:
+async def project_editor(request: Request, me: Me, parts: Parts) -> Principal:
+    """A data scientist who may change what the path names: in its project they are no mere viewer."""
+    me.need_role(Role.DATA_SCIENTIST)
+    if not includes(me.role, Role.ADMIN):
+        async with parts.database.reading(me.workspace_id) as session:
+            await parts.projects.require_editor(session, me, request.path_params)
+    return me
+
+
+async def signed_in(me: Me) -> Principal:
     me.need_session()
     return me
 
 
 Member = Annotated[Principal, Depends(require(Role.USER))]
-ProjectEditor = Annotated[Principal, Depends(require(Role.DATA_SCIENTIST))]
+DataScientist = Annotated[Principal, Depends(require(Role.DATA_SCIENTIST))]
+ProjectEditor = Annotated[Principal, Depends(project_editor)]
 WorkspaceAdmin = Annotated[Principal, Depends(require(Role.ADMIN))]
 SignedIn = Annotated[Principal, Depends(signed_in)]
 
 
-async def unit_of_work(me: Me, parts: Parts) -> AsyncGenerator[UnitOfWork]:
+async def unit_of_work(request: Request, me: Me, parts: Parts) -> AsyncGenerator[UnitOfWork]:
     me.need_scope(Scope.WRITE)
     async with parts.database.writing(me.workspace_id) as work:
+        await asked_once(request, work, me, parts)
         yield work
+        if not work.audited:
+            _note_request(work, me, request)
+
+
+def _note_request(work: UnitOfWork, me: Principal, request: Request) -> None:
+    """A change that wrote no line of its own leaves one all the same: the route and the ids in its path."""
+    named = {name: str(value) for name, value in request.path_params.items()}
+    subject, identity = next(reversed(named.items()), ("workspace_id", str(me.workspace_id)))
+    what = request.scope["route"]
+    action = f"{str(what.tags[0]).replace(' ', '-')}.{what.name.replace('_', '-')}"
+    audit(work, me, action, subject.removesuffix("_id"), identity, **named)
+
+
+async def asked_once(
+    request: Request, work: UnitOfWork, me: Principal, parts: AccessParts, content: str | None = None
+) -> None:
+    """Claim the request's Idempotency-Key, if it brings one. A body that is streamed is claimed by its digest, afterwards."""
+    streamed = request.headers.get("content-type", "").startswith("multipart/")
+    if request.method == "POST" and (content is not None or not streamed):
+        await claim(request, work, Asker(me.workspace_id, me.user_id), Seal(parts.tokens.key), content)
 
 
 async def read_session(me: Me, parts: Parts) -> AsyncGenerator[ReadSession]:

@@ -48,6 +48,26 @@ class RefreshTokenUsed(SignInFirst):
     advice = "Use the refresh token that came with the last answer, or sign in again"
 
 
+class WeakPassword(Invalid):
+    slug = "weak-password"
+    title = "The password is too easy to guess"
+
+
+class RegistrationClosed(Forbidden):
+    slug = "registration-closed"
+    title = "One registers here by invitation"
+
+
+class InvalidCode(Forbidden):
+    slug = "invalid-code"
+    title = "The code is unknown, used, revoked or expired"
+
+
+class OtherAddress(Forbidden):
+    slug = "other-address"
+    title = "The invitation is for another e-mail address"
+
+
 class RoleTooLow(Forbidden):
     slug = "role-too-low"
     title = "Your role in this workspace does not allow this"
@@ -81,6 +101,31 @@ class AlreadyMember(Conflict):
 class LastAdmin(Conflict):
     slug = "last-admin"
     title = "A workspace keeps at least one admin"
+
+
+class NotOwner(Forbidden):
+    slug = "not-owner"
+    title = "This is for the owner alone"
+
+
+class OwnerStays(Conflict):
+    slug = "owner-stays"
+    title = "This member owns the workspace"
+
+
+class ServiceAccountNameTaken(Conflict):
+    slug = "service-account-name-taken"
+    title = "The workspace has a service account of this name"
+
+
+class ServiceAccountNotFound(NotFound):
+    slug = "service-account-not-found"
+    title = "No such service account"
+
+
+class InvitationNotFound(NotFound):
+    slug = "invitation-not-found"
+    title = "No such open invitation"
 
 
 class UserNotFound(NotFound):

@@ -19,7 +19,10 @@ def includes(role: Role, needed: Role) -> bool:
 
 @dataclass(frozen=True)
 class Principal:
-    """`key_id` is set for API keys; `models` empty means every model of the workspace."""
+    """`key_id` is set for API keys, `session_id` for access tokens; `models` empty means every model of the workspace.
+
+    `address` is where the request came from, for the audit log.
+    """
 
     user_id: UserId
     workspace_id: WorkspaceId
@@ -27,6 +30,8 @@ class Principal:
     scopes: frozenset[Scope] = ALL_SCOPES
     key_id: KeyId | None = None
     models: frozenset[UUID] = field(default_factory=frozenset[UUID])
+    session_id: UUID | None = None
+    address: str | None = None
 
     def need_role(self, needed: Role) -> None:
         if not includes(self.role, needed):

@@ -1,11 +1,32 @@
-"""What access tells the publication of routes: keys or memberships changed. Implemented above, given at the composition root."""
+"""What access asks of the domains above it, through interfaces: they implement them, the composition root hands them in."""
 
-from typing import Protocol
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
+from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from mill_api.access.principal import Principal
 from mill_api.db import UnitOfWork
 
 
 class Publisher(Protocol):
+    """The publication of routes: keys, memberships or sign-ins changed."""
+
     async def changed(self, work: UnitOfWork) -> None:
         """Called inside the transaction of the change, so that the next snapshot holds it."""
+        ...
+
+
+class ProjectGuard(Protocol):
+    """Who may change what in which project."""
+
+    async def require_editor(self, session: AsyncSession, who: Principal, path: Mapping[str, Any]) -> None:
+        """Raises `ProjectRoleTooLow` when the project that a path parameter leads to is one that `who` may only look at."""
+        ...
+
+
+class KnownModels(Protocol):
+    async def of_workspace(self, session: AsyncSession, models: Collection[UUID]) -> set[UUID]:
+        """Those of `models` that are models of the session's workspace."""
         ...

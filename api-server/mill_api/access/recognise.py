@@ -3,22 +3,29 @@
 import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hmac import compare_digest
 
 from mill_contracts.ids import KeyId, UserId, WorkspaceId
-from mill_contracts.tokens import Role, Scope
+from mill_contracts.tokens import API_KEY_PREFIX, Role, Scope
 from sqlalchemy import func, or_, select, update
 
-from mill_api.access.errors import InvalidApiKey, WorkspaceNotFound
+from mill_api.access.errors import InvalidApiKey, InvalidToken
 from mill_api.access.principal import Principal
-from mill_api.access.tables import ApiKeyRow, MembershipRow
+from mill_api.access.tables import ApiKeyRow, MembershipRow, RefreshFamilyRow, UserRow
 from mill_api.db import Database
 
 _USED_RESOLUTION = timedelta(minutes=1)
+_SHOWN = len(API_KEY_PREFIX) + 6
 
 
 def sha256_of(secret: str) -> str:
     """How a 256-bit random secret is stored and looked up."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def shown_part(key: str) -> str:
+    """The beginning of an API key that may be shown: its owner tells keys apart by it, and a request finds its row."""
+    return key[:_SHOWN]
 
 
 async def principal_of_key(database: Database, system: Database, secret: str) -> Principal:
@@ -29,17 +36,20 @@ async def principal_of_key(database: Database, system: Database, secret: str) ->
             MembershipRow,
             (MembershipRow.tenant_id == ApiKeyRow.tenant_id) & (MembershipRow.user_id == ApiKeyRow.user_id),
         )
+        .join(UserRow, (UserRow.id == ApiKeyRow.user_id) & UserRow.active)
         .where(
-            ApiKeyRow.sha256 == sha256_of(secret),
+            ApiKeyRow.prefix == shown_part(secret),
             ApiKeyRow.revoked_at.is_(None),
             or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > func.now()),
         )
     )
     async with system.reading() as session:
-        found = (await session.execute(statement)).one_or_none()
-    if found is None:
+        candidates = (await session.execute(statement)).all()
+    digest = sha256_of(secret)
+    found = [(key, role) for key, role in candidates if compare_digest(key.sha256, digest)]
+    if not found:
         raise InvalidApiKey
-    key, role = found
+    key, role = found[0]
     await _note_use(database, key)
     return Principal(
         user_id=UserId(key.user_id),
@@ -51,13 +61,25 @@ async def principal_of_key(database: Database, system: Database, secret: str) ->
     )
 
 
-async def current_role(database: Database, principal: Principal) -> Principal:
-    """`principal` with the role the database knows now. Raises `WorkspaceNotFound` for one who is no longer a member."""
-    async with database.reading(principal.workspace_id) as session:
-        role = await session.scalar(select(MembershipRow.role).where(MembershipRow.user_id == principal.user_id))
-    if role is None:
-        raise WorkspaceNotFound
-    return replace(principal, role=Role(role))
+async def as_of_now(database: Database, claimed: Principal) -> Principal:
+    """What a signed token claims, with the role the database knows now.
+
+    Raises `InvalidToken` for one who is no longer a member, and for a sign-in that has ended: a signature outlives both.
+    """
+    statement = (
+        select(MembershipRow.role, RefreshFamilyRow.revoked_at)
+        .join(UserRow, (UserRow.id == MembershipRow.user_id) & UserRow.active)
+        .join(RefreshFamilyRow, (RefreshFamilyRow.user_id == UserRow.id) & (RefreshFamilyRow.id == claimed.session_id))
+        .where(MembershipRow.user_id == claimed.user_id)
+    )
+    async with database.reading(claimed.workspace_id) as session:
+        found = (await session.execute(statement)).one_or_none()
+    if found is None:
+        raise InvalidToken("You are no longer a member of this workspace; sign in again")
+    role, revoked_at = found
+    if revoked_at is not None:
+        raise InvalidToken("This sign-in has ended; sign in again")
+    return replace(claimed, role=Role(role))
 
 
 async def _note_use(database: Database, key: ApiKeyRow) -> None:

@@ -6,15 +6,18 @@ from uuid import UUID
 
 from mill_contracts.ids import KeyId, UserId, WorkspaceId
 from mill_contracts.tokens import Role
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mill_api.access.tables import (
+    PERSON,
     ApiKeyRow,
     CredentialRow,
+    InvitationRow,
     MembershipRow,
     RefreshFamilyRow,
     RefreshTokenRow,
+    ServiceAccountRow,
     UserRow,
     WorkspaceRow,
 )
@@ -29,7 +32,12 @@ class UserRepository:
         return await self.session.get(UserRow, user)
 
     async def by_email(self, email: str) -> UserRow | None:
-        return await self.session.scalar(select(UserRow).where(UserRow.email == email.lower()))
+        """A person; a service account has no address that anybody writes to."""
+        return await self.session.scalar(select(UserRow).where(UserRow.email == email.lower(), UserRow.kind == PERSON))
+
+    async def anybody(self) -> bool:
+        """Whether a person is registered."""
+        return bool(await self.session.scalar(select(exists().where(UserRow.kind == PERSON))))
 
     async def sign_in(self, name: str) -> tuple[UserRow, CredentialRow] | None:
         """Whoever has this username or e-mail address (no username holds an @), with the credential."""
@@ -52,23 +60,35 @@ class MembershipRepository:
     session: AsyncSession
 
     async def of_user(self, user: UserId) -> list[tuple[MembershipRow, WorkspaceRow]]:
-        """The personal workspace first, then by age."""
+        """The personal workspace first, then by age; none for a user who may not come in any more."""
         statement = (
             select(MembershipRow, WorkspaceRow)
             .join(WorkspaceRow, WorkspaceRow.id == MembershipRow.tenant_id)
+            .join(UserRow, (UserRow.id == MembershipRow.user_id) & UserRow.active)
             .where(MembershipRow.user_id == user)
             .order_by(WorkspaceRow.personal.desc(), WorkspaceRow.created_at, WorkspaceRow.id)
         )
         return [(row[0], row[1]) for row in await self.session.execute(statement)]
 
     async def members(self, page: PageRequest) -> tuple[Slice[MembershipRow], dict[UUID, UserRow]]:
-        found = await keyset(self.session, select(MembershipRow), MembershipRow, page)
+        people = select(MembershipRow).join(UserRow, UserRow.id == MembershipRow.user_id).where(UserRow.kind == PERSON)
+        found = await keyset(self.session, people, MembershipRow, page)
         ids = [row.user_id for row in found.rows]
         users = await self.session.scalars(select(UserRow).where(UserRow.id.in_(ids)))
         return found, {user.id: user for user in users}
 
     async def get(self, user: UserId) -> MembershipRow | None:
         return await self.session.scalar(select(MembershipRow).where(MembershipRow.user_id == user))
+
+    async def person(self, user: UserId) -> tuple[MembershipRow, UserRow] | None:
+        """A member who is no service account."""
+        statement = (
+            select(MembershipRow, UserRow)
+            .join(UserRow, UserRow.id == MembershipRow.user_id)
+            .where(MembershipRow.user_id == user, UserRow.kind == PERSON)
+        )
+        found = (await self.session.execute(statement)).one_or_none()
+        return None if found is None else (found[0], found[1])
 
     async def lock_admins(self) -> list[UUID]:
         """The users who are admins, locked until the transaction ends: two cannot remove each other at once."""
@@ -97,17 +117,20 @@ class RefreshRepository:
         family = await self.session.scalar(statement)
         return None if family is None else await self.session.get_one(RefreshFamilyRow, family)
 
-    async def rotated(self, sha256: str) -> tuple[UUID, float] | None:
+    async def rotated(self, sha256: str) -> tuple[RefreshFamilyRow, float] | None:
         """The family of a used token and the seconds since its use; None for a token that was never used or never ours."""
         age = func.extract("epoch", func.clock_timestamp() - RefreshTokenRow.rotated_at)
-        statement = select(RefreshTokenRow.family_id, age).where(
-            RefreshTokenRow.sha256 == sha256, RefreshTokenRow.rotated_at.is_not(None)
+        statement = (
+            select(RefreshFamilyRow, age)
+            .join(RefreshTokenRow, RefreshTokenRow.family_id == RefreshFamilyRow.id)
+            .where(RefreshTokenRow.sha256 == sha256, RefreshTokenRow.rotated_at.is_not(None))
         )
         found = (await self.session.execute(statement)).one_or_none()
         return None if found is None else (found[0], float(found[1]))
 
-    async def family_of(self, sha256: str) -> UUID | None:
-        return await self.session.scalar(select(RefreshTokenRow.family_id).where(RefreshTokenRow.sha256 == sha256))
+    async def family_of(self, sha256: str) -> RefreshFamilyRow | None:
+        of_token = select(RefreshTokenRow.family_id).where(RefreshTokenRow.sha256 == sha256).scalar_subquery()
+        return await self.session.scalar(select(RefreshFamilyRow).where(RefreshFamilyRow.id == of_token))
 
     async def revoke(self, family: UUID, because: str) -> None:
         await self._revoke_where(RefreshFamilyRow.id == family, because=because)
@@ -122,6 +145,64 @@ class RefreshRepository:
     async def _revoke_where(self, *conditions: ColumnElement[bool], because: str) -> None:
         statement = update(RefreshFamilyRow).where(*conditions, RefreshFamilyRow.revoked_at.is_(None))
         await self.session.execute(statement.values(revoked_at=func.now(), revoked_because=because))
+
+
+@dataclass(frozen=True)
+class InvitationRepository:
+    """With a tenant: the invitations of one workspace. On the system role: the one that a code belongs to."""
+
+    session: AsyncSession
+
+    async def page(self, page: PageRequest) -> Slice[InvitationRow]:
+        """Those that may still be accepted."""
+        return await keyset(self.session, select(InvitationRow).where(*_open()), InvitationRow, page)
+
+    async def by_code(self, sha256: str) -> InvitationRow | None:
+        return await self.session.scalar(select(InvitationRow).where(InvitationRow.sha256 == sha256, *_open()))
+
+    async def revoke(self, invitation: UUID) -> InvitationRow | None:
+        statement = update(InvitationRow).where(InvitationRow.id == invitation, *_open())
+        return await self.session.scalar(statement.values(revoked_at=func.now()).returning(InvitationRow))
+
+    async def revoke_for(self, email: str) -> None:
+        statement = update(InvitationRow).where(InvitationRow.email == email, *_open())
+        await self.session.execute(statement.values(revoked_at=func.now()))
+
+    async def accept(self, invitation: UUID, user: UUID) -> bool:
+        """Of many who come with the same code, one is let in."""
+        statement = update(InvitationRow).where(InvitationRow.id == invitation, *_open())
+        values = {"accepted_at": func.now(), "accepted_by": user}
+        return await self.session.scalar(statement.values(values).returning(InvitationRow.id)) is not None
+
+
+def _open() -> tuple[ColumnElement[bool], ...]:
+    return (
+        InvitationRow.accepted_at.is_(None),
+        InvitationRow.revoked_at.is_(None),
+        InvitationRow.expires_at > func.now(),
+    )
+
+
+@dataclass(frozen=True)
+class ServiceAccountRepository:
+    """With their roles and users, of the session's workspace."""
+
+    session: AsyncSession
+
+    async def page(self, page: PageRequest) -> tuple[Slice[ServiceAccountRow], dict[UUID, MembershipRow]]:
+        found = await keyset(self.session, select(ServiceAccountRow), ServiceAccountRow, page)
+        ids = [row.user_id for row in found.rows]
+        memberships = await self.session.scalars(select(MembershipRow).where(MembershipRow.user_id.in_(ids)))
+        return found, {row.user_id: row for row in memberships}
+
+    async def get(self, account: UUID) -> tuple[ServiceAccountRow, MembershipRow] | None:
+        statement = (
+            select(ServiceAccountRow, MembershipRow)
+            .join(MembershipRow, MembershipRow.user_id == ServiceAccountRow.user_id)
+            .where(ServiceAccountRow.id == account)
+        )
+        found = (await self.session.execute(statement)).one_or_none()
+        return None if found is None else (found[0], found[1])
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ class SetupCodeRow(Row):
 
     singleton: Mapped[bool] = mapped_column(server_default="true", unique=True)
     sha256: Mapped[str] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
 
 

@@ -30,7 +30,7 @@ class TokenSigner:
 
     def issue(self, user: UserId, workspace: WorkspaceId, role: Role, session: UUID) -> str:
         """`session` is the refresh family it came of: it ends with that."""
-        now = int(time.time())
+        now = time.time()
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
@@ -38,8 +38,8 @@ class TokenSigner:
             "tid": str(workspace),
             "role": role.value,
             "sid": str(session),
-            "iat": now,
-            "exp": now + self.seconds,
+            "iat": round(now, 3),  # to the millisecond: a revocation within the same second tells old from new
+            "exp": int(now) + self.seconds,
             "jti": uuid4().hex,
         }
         headers = {"typ": ACCESS_JWT_TYPE, "kid": key_id(self.key.public_key())}

@@ -162,3 +162,7 @@ def _latest_has(status: DatasetStatus) -> Exists:
             return latest.where(DatasetVersionRow.report.is_(None), DatasetVersionRow.problem.is_not(None))
         case DatasetStatus.PROCESSING:
             return latest.where(DatasetVersionRow.report.is_(None), DatasetVersionRow.problem.is_(None))
+
+
+async def project_of(session: AsyncSession, dataset_id: UUID) -> UUID | None:
+    return await session.scalar(select(DatasetRow.project_id).where(DatasetRow.id == dataset_id))

@@ -84,7 +84,7 @@ async def add_version(
     work: UnitOfWork, version_id: UUID, form: UploadForm, upload: Upload, owner: Principal
 ) -> tuple[DatasetRow, DatasetVersionRow]:
     """The next version of the name in its project, and its profile job."""
-    await require_open_project(work.session, form.project_id)
+    await require_open_project(work.session, form.project_id, owner)
     dataset = await repository.next_version(work.session, form, owner)
     job = await enqueue(
         work,

@@ -18,12 +18,15 @@ Wake = Callable[[str, UUID], Awaitable[None]]
 class UnitOfWork:
     """A write session and the list of things to do once it is committed (wake a worker, announce a snapshot).
 
+    `audited` says that a line of the audit log stands for what is written.
+
     What runs after the commit is a hint that something else repeats if it is lost; so its failure is logged, not raised.
     """
 
     def __init__(self, session: WriteSession, wake: Wake | None = None) -> None:
         self.session = session
         self.wake = wake
+        self.audited = False
         self._after: list[AfterCommit] = []
 
     def after_commit(self, action: AfterCommit) -> None:

@@ -6,7 +6,7 @@ the commit, and every few seconds in case that was lost: it turns all notes into
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,11 +17,13 @@ from mill_contracts.routing import (
     SNAPSHOT_CHANNEL,
     SNAPSHOT_KEY,
     ApiKeyEntry,
+    Revocation,
     Route,
     RoutingSnapshot,
     SignedSnapshot,
     snapshot_object_key,
 )
+from mill_contracts.tokens import LONGEST_SECONDS, Role, Scope
 from mill_kit.logs import get_logger
 from mill_kit.signing import key_id, sign
 from mill_kit.store import ObjectExists, ObjectStore
@@ -30,7 +32,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import Uuid, cast, delete, func, insert, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from mill_api.access.tables import ApiKeyRow
+from mill_api.access.tables import ApiKeyRow, MembershipRow, RevocationRow
 from mill_api.cache import publish
 from mill_api.db import Database, UnitOfWork
 from mill_api.deployments.tables import PublicationChangeRow, PublicationRow, PublishedRouteRow
@@ -145,8 +147,12 @@ async def _newest(session: AsyncSession) -> PublicationRow | None:
 
 async def _snapshot(session: AsyncSession, number: int) -> RoutingSnapshot:
     routes = await session.scalars(select(PublishedRouteRow.route).order_by(PublishedRouteRow.id))
-    keys = await session.scalars(
-        select(ApiKeyRow)
+    keys = await session.execute(
+        select(ApiKeyRow, MembershipRow.role)
+        .join(
+            MembershipRow,
+            (MembershipRow.tenant_id == ApiKeyRow.tenant_id) & (MembershipRow.user_id == ApiKeyRow.user_id),
+        )
         .where(
             ApiKeyRow.revoked_at.is_(None),
             or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > func.now()),
@@ -157,21 +163,35 @@ async def _snapshot(session: AsyncSession, number: int) -> RoutingSnapshot:
         number=number,
         issued_at=datetime.now(UTC),
         routes=tuple(_route(document) for document in routes),
-        api_keys=tuple(_entry(row) for row in keys),
+        api_keys=tuple(_entry(row, Role(role)) for row, role in keys),
+        revocations=tuple([_revocation(row) for row in await _recent_revocations(session)]),
     )
+
+
+async def _recent_revocations(session: AsyncSession) -> Sequence[RevocationRow]:
+    """Those that an access token may have outlived; older ones are forgotten."""
+    longest_token = func.now() - timedelta(seconds=LONGEST_SECONDS)
+    await session.execute(delete(RevocationRow).where(RevocationRow.at < longest_token))
+    return (await session.scalars(select(RevocationRow).order_by(RevocationRow.id))).all()
 
 
 def _route(document: Mapping[str, Any]) -> Route:
     return Route.model_validate(document)
 
 
-def _entry(row: ApiKeyRow) -> ApiKeyEntry:
+def _revocation(row: RevocationRow) -> Revocation:
+    return Revocation(user_id=row.user_id, workspace_id=row.workspace_id, session_id=row.session_id, at=row.at)
+
+
+def _entry(row: ApiKeyRow, role: Role) -> ApiKeyEntry:
+    """A key of somebody whose role has come down writes no longer."""
+    scopes = [scope for scope in row.scopes if scope != Scope.WRITE or role is not Role.USER]
     return ApiKeyEntry(
         key_id=row.id,
         workspace_id=row.tenant_id,
         user_id=row.user_id,
         sha256=row.sha256,
-        scopes=tuple(row.scopes),
+        scopes=tuple(scopes),
         models=tuple(row.model_ids),
         expires_at=row.expires_at,
     )

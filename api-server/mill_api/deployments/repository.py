@@ -164,3 +164,11 @@ async def live_models_in_project(session: AsyncSession, project_id: UUID) -> Seq
         .order_by(ModelRow.name)
     )
     return (await session.scalars(statement)).all()
+
+
+async def project_of_batch(session: AsyncSession, batch_id: UUID) -> UUID | None:
+    return await session.scalar(
+        select(ModelRow.project_id)
+        .join(BatchPredictionRow, BatchPredictionRow.model_id == ModelRow.id)
+        .where(BatchPredictionRow.id == batch_id)
+    )

@@ -1,6 +1,6 @@
 """The only SQL of models. Row-level security limits every statement to the workspace of the session."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -198,3 +198,14 @@ async def count_in_project(session: AsyncSession, project_id: UUID) -> int:
 
 async def ids_in_project(session: AsyncSession, project_id: UUID) -> Sequence[UUID]:
     return (await session.scalars(select(ModelRow.id).where(ModelRow.project_id == project_id))).all()
+
+
+async def project_of(session: AsyncSession, model_id: UUID) -> UUID | None:
+    return await session.scalar(select(ModelRow.project_id).where(ModelRow.id == model_id))
+
+
+class KnownModels:
+    """Implements `access.publisher.KnownModels`."""
+
+    async def of_workspace(self, session: AsyncSession, models: Collection[UUID]) -> set[UUID]:
+        return set(await session.scalars(select(ModelRow.id).where(ModelRow.id.in_(models))))

@@ -44,7 +44,7 @@ class ModelService:
         Raises what can be known without reading data: `ProjectNotFound`, `DatasetNotFound`, `DatasetInvalid`, `UnknownAlgorithm`,
         `InvalidParameters`, `UnknownColumn`, `UnsuitableTarget`, `ModelNameTaken`.
         """
-        await require_open_project(work.session, wish.project_id)
+        await require_open_project(work.session, wish.project_id, owner)
         data = await datasets.version(work.session, wish.dataset_id, wish.dataset_version)
         decided = _decide(wish, data)
         model = await repository.next_version(work.session, wish, owner)

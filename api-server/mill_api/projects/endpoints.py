@@ -5,18 +5,28 @@ from typing import Annotated, Protocol
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, status
-from mill_contracts.ids import ProjectId
+from mill_contracts.ids import ProjectId, UserId
 
 from mill_api.access.dependencies import ProjectEditor, Reading, Work
 from mill_api.db.pages import Page
 from mill_api.db.paging import Paging
+from mill_api.once.route import OnceRoute
 from mill_api.projects.contents import ProjectContents, count_contents
+from mill_api.projects.members import ProjectMemberService, named_members
 from mill_api.projects.repository import ProjectFilter, ProjectRepository
-from mill_api.projects.schemas import Project, ProjectChange, ProjectDeletion, ProjectDraft
+from mill_api.projects.schemas import (
+    Project,
+    ProjectChange,
+    ProjectDeletion,
+    ProjectDraft,
+    ProjectMember,
+    ProjectMemberRole,
+    ProjectOwner,
+)
 from mill_api.projects.service import ProjectService, get_project
 from mill_api.texts import Search, Tag
 
-router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
+router = APIRouter(prefix="/api/v1/projects", tags=["projects"], route_class=OnceRoute)
 
 
 class ProjectParts(Protocol):
@@ -34,7 +44,12 @@ def project_service(
     return ProjectService(work, who, parts.project_contents)
 
 
+def project_member_service(work: Work, who: ProjectEditor) -> ProjectMemberService:
+    return ProjectMemberService(work, who)
+
+
 Projects = Annotated[ProjectService, Depends(project_service)]
+Members = Annotated[ProjectMemberService, Depends(project_member_service)]
 
 
 def project_filter(
@@ -105,3 +120,28 @@ async def delete(
     """
     row, gone = await projects.delete(project_id, force=force)
     return ProjectDeletion(project_id=row.id, name=row.name, contents=gone)
+
+
+@router.get("/{project_id}/members")
+async def list_members(project_id: UUID, session: Reading, page: Paging) -> Page[ProjectMember]:
+    """Who is named in the project; all others have its default role."""
+    found, people = await named_members(session, await get_project(session, project_id), page)
+    return found.page(lambda row: ProjectMember.of(row, people[row.user_id]))
+
+
+@router.put("/{project_id}/members/{user_id}")
+async def put_member(project_id: UUID, user_id: UUID, wanted: ProjectMemberRole, members: Members) -> ProjectMember:
+    """Name a member of the workspace as editor or viewer. For the project's owner and the workspace's admins."""
+    return ProjectMember.of(*await members.put(project_id, UserId(user_id), wanted.role))
+
+
+@router.delete("/{project_id}/members/{user_id}", status_code=status.HTTP_204_NO_CONTENT)
+async def remove_member(project_id: UUID, user_id: UUID, members: Members) -> None:
+    """Give somebody the default role again."""
+    await members.remove(project_id, UserId(user_id))
+
+
+@router.put("/{project_id}/owner")
+async def hand_over(project_id: UUID, wanted: ProjectOwner, members: Members) -> Project:
+    """Make another member of the workspace the owner."""
+    return Project.of(await members.hand_over(project_id, UserId(wanted.user_id)))

@@ -1,6 +1,6 @@
 """What projects refuse, and why."""
 
-from mill_api.errors import Conflict, NotFound
+from mill_api.errors import Conflict, Forbidden, NotFound
 
 
 class ProjectNotFound(NotFound):
@@ -21,3 +21,13 @@ class ProjectArchived(Conflict):
 class ProjectInUse(Conflict):
     slug = "project-in-use"
     title = "Models of the project are live"
+
+
+class ProjectRoleTooLow(Forbidden):
+    slug = "project-role-too-low"
+    title = "Your role in this project does not allow this"
+
+
+class NotAProjectMember(NotFound):
+    slug = "not-a-project-member"
+    title = "Nobody with this id is named in the project"

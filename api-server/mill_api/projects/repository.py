@@ -1,12 +1,14 @@
 """The only SQL of projects. The session's tenant decides which are seen; deleted ones never are."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from mill_contracts.ids import ProjectId
 from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mill_api.db.pages import PageRequest, Slice, keyset
+from mill_api.projects.errors import ProjectNotFound
 from mill_api.projects.tables import ProjectRow
 
 
@@ -47,3 +49,11 @@ class ProjectRepository:
     @staticmethod
     def _one(project: ProjectId) -> Select[ProjectRow]:
         return select(ProjectRow).where(ProjectRow.id == project, ProjectRow.deleted_at.is_(None))
+
+
+async def locked_project(session: AsyncSession, project: UUID) -> ProjectRow:
+    """The project, locked against every other change. Raises `ProjectNotFound`."""
+    row = await ProjectRepository(session).get_to_change(ProjectId(project))
+    if row is None:
+        raise ProjectNotFound
+    return row

@@ -14,7 +14,8 @@ from mill_api.access.principal import Principal
 from mill_api.db import UnitOfWork
 from mill_api.projects.contents import ProjectContents, count_contents
 from mill_api.projects.errors import ProjectArchived, ProjectInUse, ProjectNameTaken, ProjectNotFound
-from mill_api.projects.repository import ProjectRepository
+from mill_api.projects.repository import ProjectRepository, locked_project
+from mill_api.projects.roles import ProjectRole, require_role
 from mill_api.projects.schemas import ProjectChange, ProjectDraft
 from mill_api.projects.tables import ProjectRow
 
@@ -28,24 +29,28 @@ class ProjectService:
     contents: Sequence[ProjectContents]
 
     async def create(self, draft: ProjectDraft) -> ProjectRow:
-        row = ProjectRow(tenant_id=self.who.workspace_id, created_by=self.who.user_id, **draft.model_dump())
+        user = self.who.user_id
+        row = ProjectRow(tenant_id=self.who.workspace_id, created_by=user, owner_id=user, **draft.model_dump())
         self.work.session.add(row)
         await self._flush(row.name)
         audit(self.work, self.who, "project.created", "project", row.id, name=row.name)
         return row
 
     async def change(self, project: UUID, wanted: ProjectChange) -> ProjectRow:
-        row = await self._locked(project)
+        row = await locked_project(self.work.session, project)
         changes = wanted.model_dump(exclude_unset=True, exclude_none=True)
+        if "default_role" in changes:
+            await require_role(self.work.session, self.who, row, ProjectRole.OWNER)
+        before = {field: getattr(row, field) for field in changes}
         for field, value in changes.items():
             setattr(row, field, value)
         await self._flush(row.name)
-        audit(self.work, self.who, "project.changed", "project", row.id, fields=sorted(changes))
+        audit(self.work, self.who, "project.changed", "project", row.id, before=before, after=changes)
         return row
 
     async def archive(self, project: UUID, *, archived: bool) -> ProjectRow:
         """An archived project is still there to read; nothing new comes into it. Doing it twice changes nothing."""
-        row = await self._locked(project)
+        row = await locked_project(self.work.session, project)
         if archived != (row.archived_at is not None):
             row.archived_at = datetime.now(UTC) if archived else None
             await self.work.session.flush()
@@ -54,7 +59,8 @@ class ProjectService:
 
     async def delete(self, project: UUID, *, force: bool = False) -> tuple[ProjectRow, dict[str, int]]:
         """Delete it with all it holds; returns what that was. Raises `ProjectInUse` for live models, unless by force."""
-        row = await self._locked(project)
+        row = await locked_project(self.work.session, project)
+        await require_role(self.work.session, self.who, row, ProjectRole.OWNER)
         if not force:
             await self._refuse_live(row)
         gone = await count_contents(self.contents, self.work.session, ProjectId(row.id))
@@ -71,12 +77,6 @@ class ProjectService:
             shown = ", ".join(repr(name) for name in live[:_NAMED]) + (", ..." if len(live) > _NAMED else "")
             raise ProjectInUse(f"Undeploy {shown} first, or delete the project with ?force=true")
 
-    async def _locked(self, project: UUID) -> ProjectRow:
-        row = await ProjectRepository(self.work.session).get_to_change(ProjectId(project))
-        if row is None:
-            raise ProjectNotFound
-        return row
-
     async def _flush(self, name: str) -> None:
         try:
             await self.work.session.flush()
@@ -92,11 +92,15 @@ async def get_project(session: AsyncSession, project: UUID) -> ProjectRow:
     return row
 
 
-async def require_open_project(session: AsyncSession, project: UUID) -> ProjectRow:
-    """The project, held until the transaction ends. Raises `ProjectNotFound`, and `ProjectArchived` for an archived one."""
+async def require_open_project(session: AsyncSession, project: UUID, who: Principal) -> ProjectRow:
+    """The project, held until the transaction ends, for one who may fill it.
+
+    Raises `ProjectNotFound`, `ProjectArchived` for an archived one, `ProjectRoleTooLow` for a mere viewer.
+    """
     row = await ProjectRepository(session).get_to_fill(ProjectId(project))
     if row is None:
         raise ProjectNotFound
+    await require_role(session, who, row, ProjectRole.EDITOR)
     if row.archived_at is not None:
         raise ProjectArchived(f"Unarchive {row.name!r} first")
     return row

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from mill_contracts.routing import RoutingSnapshot, SignedSnapshot
+from mill_contracts.routing import Revocation, RoutingSnapshot, SignedSnapshot
 from mill_contracts.tokens import Scope
 from mill_kit import signing
 from pydantic import ValidationError
@@ -46,6 +46,13 @@ def api_key_table(snapshot: RoutingSnapshot) -> Mapping[str, Principal]:
         )
         for entry in snapshot.api_keys
     }
+
+
+def revocations_by_user(snapshot: RoutingSnapshot) -> Mapping[UUID, tuple[Revocation, ...]]:
+    found: dict[UUID, tuple[Revocation, ...]] = {}
+    for revocation in snapshot.revocations:
+        found[revocation.user_id] = (*found.get(revocation.user_id, ()), revocation)
+    return found
 
 
 def _models(chosen: tuple[UUID, ...]) -> frozenset[str] | None:

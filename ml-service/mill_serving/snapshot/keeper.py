@@ -11,14 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from uuid import UUID
 
-from mill_contracts.routing import RoutingSnapshot
+from mill_contracts.routing import Revocation, RoutingSnapshot
 from mill_kit.logs import get_logger
 from mill_kit.problems import Problem
 
 from mill_serving.errors import InvalidSnapshot, NoSnapshot, SnapshotTooOld
 from mill_serving.files import write_private
-from mill_serving.snapshot.document import TrustedKeys, api_key_table, read_snapshot
+from mill_serving.snapshot.document import TrustedKeys, api_key_table, read_snapshot, revocations_by_user
 from mill_serving.targets import Principal
 
 _TOUCH_SECONDS = 30.0
@@ -30,6 +31,7 @@ class InForce:
 
     snapshot: RoutingSnapshot
     keys: Mapping[str, Principal]
+    revocations: Mapping[UUID, tuple[Revocation, ...]]
     sha256: bytes
 
 
@@ -120,4 +122,4 @@ class SnapshotKeeper:
 
 def _believed(data: bytes, trusted: TrustedKeys) -> InForce:
     snapshot = read_snapshot(data, trusted)
-    return InForce(snapshot, api_key_table(snapshot), sha256(data).digest())
+    return InForce(snapshot, api_key_table(snapshot), revocations_by_user(snapshot), sha256(data).digest())

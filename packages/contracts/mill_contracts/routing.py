@@ -60,11 +60,21 @@ class ApiKeyEntry(Contract):
     expires_at: datetime | None = None
 
 
+class Revocation(Contract):
+    """Access tokens of `user_id` issued before `at` are worthless: all, those for one workspace, or those of one sign-in."""
+
+    user_id: UUID
+    workspace_id: UUID | None = None
+    session_id: UUID | None = None
+    at: datetime
+
+
 class RoutingSnapshot(Contract):
     number: int
     issued_at: datetime
     routes: tuple[Route, ...] = ()
     api_keys: tuple[ApiKeyEntry, ...] = ()
+    revocations: tuple[Revocation, ...] = ()
 
 
 class SignedSnapshot(Contract):

@@ -138,7 +138,7 @@ class Plan:
     def _base_environment(self) -> dict[str, str]:
         """Little of the caller's environment, and any `MILL_…` setting; what the plan itself sets wins over both.
 
-        Only `MILL_STORE__URL` is the caller's to choose: an S3 server in place of the folder.
+        Two are the caller's to choose: `MILL_STORE__URL`, an S3 server in place of the folder, and `MILL_ACCESS__REGISTRATION`.
         """
         own = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith("MILL_")}
         return own | dict(self.options.environment or {}) | {"PYTHONUNBUFFERED": "1", "TZ": "UTC", "NO_PROXY": "*"}
@@ -153,7 +153,13 @@ class Plan:
             "MILL_PUBLISH__PRIVATE_KEY_FILE": str(self.home.key_files("publish")[0]),
             "MILL_SERVING__URL": self.serving_url,
             "MILL_WORKER__SCRATCH_DIR": str(self.home.folder("scratch")),
+            "MILL_ACCESS__REGISTRATION": self._registration(),
         }
+
+    def _registration(self) -> str:
+        """Whoever reaches a stack that listens on this machine alone may register; on a network, by invitation."""
+        chosen = self._base_environment().get("MILL_ACCESS__REGISTRATION")
+        return chosen or ("open" if self.options.host == LOOPBACK else "invited")
 
     def _serving_environment(self) -> dict[str, str]:
         environment = self._shared() | {

@@ -150,7 +150,7 @@ def _global_tables() -> None:
         _id(),
         sa.Column("singleton", sa.Boolean, server_default="true", nullable=False, unique=True),
         sa.Column("sha256", sa.Text, nullable=False),
-        _now("created_at"),
+        _moment("expires_at", nullable=False),
         _moment("used_at"),
         sa.CheckConstraint("singleton", name="singleton"),
     )
@@ -163,6 +163,7 @@ def _global_tables() -> None:
         _now("at"),
     )
     op.create_index("ix_revocations_at", "revocations", ["at"])
+    op.execute("GRANT SELECT (id, active) ON users TO mill_system")
     op.execute("GRANT SELECT, INSERT, UPDATE ON setup_codes TO mill_app")
     op.execute("GRANT INSERT ON revocations TO mill_app")
     op.execute("GRANT SELECT, DELETE ON revocations TO mill_system")
