@@ -38,8 +38,9 @@ from mill_serving.journal import Journal
 from mill_serving.metrics import EngineCollector
 from mill_serving.packages import LoadedModel, PackageFolder, StoreHandle
 from mill_serving.registry import Registry
-from mill_serving.settings import JournalSettings, ServingSettings, Settings, StoreSettings
+from mill_serving.settings import CacheSettings, JournalSettings, ServingSettings, Settings, StoreSettings
 from mill_serving.shared import find_shared
+from mill_serving.shared_answers import SharedAnswers
 from mill_serving.snapshot.keeper import SnapshotKeeper
 from mill_serving.snapshot.line import RedisLine
 from mill_serving.snapshot.rollout import Reporter, Rollout
@@ -48,6 +49,7 @@ from mill_serving.statistics import Statistics
 from mill_serving.workers import Seat
 
 VERSION = version("mill-serving")
+_ANSWER_LINE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Parts:
             self.engine.census.run,
             self.engine.journal.run,
         ]
+        if self.engine.shared_answers is not None:
+            found.append(self.engine.shared_answers.run)
         if self.settings.serving.grpc_port is not None:
             found.append(_grpc_door(self).run)
         if self.settings.store.url:
@@ -121,6 +125,7 @@ def _engine(settings: Settings, rollout: Rollout, seat: Seat | None, journal: Jo
     lane = Lane(serving.threads, serving.waiting_blocks, serving.waiting_blocks_per_model, serving.longest_wait_seconds)
     answers = AnswerCache(serving.cached_predictions)
     statistics = Statistics(Cells(seat.cells if seat else None))
+    shared = _shared_answers(settings.cache)
     return Engine(
         rollout=rollout,
         keeper=rollout.keeper,
@@ -129,12 +134,20 @@ def _engine(settings: Settings, rollout: Rollout, seat: Seat | None, journal: Jo
         lane=lane,
         answers=answers,
         statistics=statistics,
-        census=Census(statistics, rollout.registry, answers, lane, seat),
+        census=Census(statistics, rollout.registry, answers, lane, journal, seat, shared),
         journal=journal,
         inline_microseconds=serving.inline_microseconds,
         version=VERSION,
         default_model=serving.default_model,
+        shared_answers=shared,
     )
+
+
+def _shared_answers(cache: CacheSettings) -> SharedAnswers | None:
+    """On a line of its own, whose calls end soon."""
+    if cache.url is None or not cache.answer_seconds:
+        return None
+    return SharedAnswers(RedisLine(cache.url.get_secret_value(), _ANSWER_LINE_SECONDS), cache.answer_seconds)
 
 
 def _journal(line: RedisLine | None, wanted: JournalSettings) -> Journal:
@@ -228,6 +241,8 @@ def _lifespan(parts: Parts) -> Any:
             if parts.reporter and parts.line:
                 await parts.reporter.withdraw()
                 await parts.line.close()
+            if engine.shared_answers is not None:
+                await engine.shared_answers.line.close()
             await engine.registry.close()
             engine.lane.close()
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from mill_serving.admission import Lane
 from mill_serving.answers import AnswerCache
 from mill_serving.cells import read_cells
+from mill_serving.journal import Journal
 from mill_serving.packages import LoadedModel
 from mill_serving.registry import Registry
+from mill_serving.shared_answers import SharedAnswers
 from mill_serving.statistics import Statistics, Together, together
 from mill_serving.workers import Seat
 
@@ -22,7 +24,9 @@ class Census:
     registry: Registry[LoadedModel]
     answers: AnswerCache
     lane: Lane
+    journal: Journal
     seat: Seat | None = None
+    shared_answers: SharedAnswers | None = None
 
     def take(self) -> Together:
         self.publish()
@@ -37,7 +41,13 @@ class Census:
             await asyncio.sleep(_PUBLISH_SECONDS)
 
     def publish(self) -> None:
-        registry, answers, lane, counts = self.registry, self.answers, self.lane, self.registry.counts
+        registry, answers, lane, counts, shared = (
+            self.registry,
+            self.answers,
+            self.lane,
+            self.registry.counts,
+            self.shared_answers,
+        )
         self.statistics.publish(
             counters={
                 "model_cache_hits": counts.hits,
@@ -51,6 +61,11 @@ class Census:
                 "inference_lane_dropped": lane.dropped,
                 "inference_lane_done": lane.done,
                 "inference_lane_busy_seconds": lane.busy_seconds,
+                "shared_prediction_cache_hits": shared.hits if shared else 0,
+                "shared_prediction_cache_misses": shared.misses if shared else 0,
+                "shared_prediction_cache_failures": shared.failures if shared else 0,
+                "journal_written": self.journal.written,
+                "journal_lost": self.journal.lost,
             },
             gauges={
                 "active_requests": self.statistics.active,

@@ -10,7 +10,7 @@ from mill_pack import Prediction, Signature
 
 from mill_serving.access import Access
 from mill_serving.admission import Lane
-from mill_serving.answers import AnswerCache
+from mill_serving.answers import AnswerCache, Key
 from mill_serving.census import Census
 from mill_serving.deadline import refuse_late
 from mill_serving.errors import CredentialsMissing, MayNotProfile, ModelNotFound
@@ -19,6 +19,7 @@ from mill_serving.journal import Journal
 from mill_serving.packages import LoadedModel
 from mill_serving.performance import Watch
 from mill_serving.registry import Registry
+from mill_serving.shared_answers import SharedAnswers
 from mill_serving.single import Identity
 from mill_serving.snapshot.keeper import SnapshotKeeper
 from mill_serving.snapshot.rollout import Rollout
@@ -58,6 +59,7 @@ class Engine:
     inline_microseconds: float
     version: str
     default_model: str | None = None
+    shared_answers: SharedAnswers | None = None
     _hot: dict[str, "_Hot"] = field(default_factory=dict[str, "_Hot"])
 
     def find(self, name: str, secret: str | None) -> Target:
@@ -213,13 +215,24 @@ class Engine:
         self, target: Target, loaded: LoadedModel, row: Mapping[str, object], watch: Watch | None
     ) -> tuple[Prediction, bool]:
         key = self.answers.key(target.sha256, row)
-        known = self.answers.get(key) if key is not None else None
-        if known is not None:
-            return known, True
+        if key is not None:
+            known = self.answers.get(key) or await self._shared(loaded, key)
+            if known is not None:
+                return known, True
         prediction = await self._one(target, loaded, row, watch)
         if key is not None:
             self.answers.put(key, prediction)
+            if self.shared_answers is not None and self.shared_answers.pays(loaded.row_microseconds):
+                self.shared_answers.put(key, prediction)
         return prediction, False
+
+    async def _shared(self, loaded: LoadedModel, key: Key) -> Prediction | None:
+        if self.shared_answers is None or not self.shared_answers.pays(loaded.row_microseconds):
+            return None
+        known = await self.shared_answers.get(key)
+        if known is not None:
+            self.answers.put(key, known)
+        return known
 
 
 def pays(loaded: LoadedModel) -> bool:

@@ -22,6 +22,11 @@ _COUNTERS = {
     "model_load_failures": "Packages that could not be loaded",
     "prediction_cache_hits": "Rows answered from the cache",
     "prediction_cache_misses": "Rows looked up in vain",
+    "shared_prediction_cache_hits": "Rows answered from the cache in Redis",
+    "shared_prediction_cache_misses": "Rows looked up in Redis in vain",
+    "shared_prediction_cache_failures": "Times Redis did not answer in time; then nobody asks it until it answers again",
+    "journal_written": "Predictions noted in Redis",
+    "journal_lost": "Predictions that were to be noted and were not: Redis was away or slow",
 }
 _GAUGES = {
     "active_requests": "Requests being answered now",

@@ -22,9 +22,13 @@ class StoreSettings(_Concern):
 
 
 class CacheSettings(_Concern):
-    """Redis, for announcements of snapshots and for this replica's reports. Nothing breaks without it; changes take longer."""
+    """Redis, for announcements of snapshots and for this replica's reports. Nothing breaks without it; changes take longer.
+
+    Slow models' answers are kept there for `answer_seconds`, for all workers and replicas; 0 keeps none.
+    """
 
     url: SecretStr | None = None
+    answer_seconds: int = Field(default=3600, ge=0, le=604_800)
     report_seconds: float = Field(default=1.0, gt=0)
     report_ttl_seconds: int = Field(default=10, ge=2)
 

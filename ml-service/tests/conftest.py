@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -44,6 +45,7 @@ from mill_kit.store.folder import FileStore
 from mill_local.valkey import CACHE, ValkeyServer
 from mill_pack import (
     EncodingStyle,
+    EnginePayload,
     ManifestDraft,
     Postprocessing,
     fit_encoder,
@@ -51,25 +53,26 @@ from mill_pack import (
     linear_payload,
     write_package,
 )
+from mill_pack.engines.tensors import pack
 
 DEADLINE_SECONDS = 30.0
 ROW = {"age": 40.0, "hours": 38.0, "city": "Oslo"}
 
-Reach = Callable[[Callable[[], Any]], Any]
+Reach = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
 def reach() -> Reach:
     """Poll a condition until it holds; a failing one says what it was last."""
 
-    def poll(condition: Callable[[], Any]) -> Any:
-        deadline, seen = time.monotonic() + DEADLINE_SECONDS, None
+    def poll(condition: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> Any:
+        deadline, seen = time.monotonic() + seconds, None
         while time.monotonic() < deadline:
             seen = condition()
             if seen:
                 return seen
             time.sleep(0.02)
-        raise AssertionError(f"not reached in {DEADLINE_SECONDS} s; last seen: {seen!r}")
+        raise AssertionError(f"not reached in {seconds} s; last seen: {seen!r}")
 
     return poll
 
@@ -105,7 +108,7 @@ Build = Callable[..., BuiltPackage]
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """A small classifier of three inputs; `bias` tells two versions apart, `padding` makes it larger."""
+    """A small classifier of three inputs; `bias` tells two versions apart; many `hidden` layers make it slow, wide ones large."""
     folder = tmp_path_factory.mktemp("built")
     columns = {
         "age": np.linspace(17, 90, 60),
@@ -118,10 +121,13 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     )
     encoder = fit_encoder(columns, kinds, recipe, EncodingStyle(categories="one_hot", needs_imputation=True))
 
-    def make(name: str, version: int = 1, bias: float = 0.0, model_id: UUID | None = None) -> BuiltPackage:
+    def make(
+        name: str, version: int = 1, bias: float = 0.0, model_id: UUID | None = None, hidden: tuple[int, ...] = ()
+    ) -> BuiltPackage:
         model, version_id = model_id or new_id(), new_id()
         weights = np.zeros((1, encoder.width))
         weights[0, 0] = 0.001
+        payload = perceptron(encoder.width, hidden, bias) if hidden else linear_payload(weights, np.array([bias]))
         draft = ManifestDraft(
             model_id=str(model),
             model_version_id=str(version_id),
@@ -137,12 +143,21 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
             path,
             draft=draft,
             encoder=encoder,
-            payload=linear_payload(weights, np.array([bias])),
+            payload=payload,
             golden_rows=golden_rows(encoder, columns),
         )
         return BuiltPackage(path, model, version_id, name, version)
 
     return make
+
+
+def perceptron(width: int, hidden: tuple[int, ...], bias: float) -> EnginePayload:
+    numbers = np.random.default_rng(1)
+    sizes = (width, *hidden, 1)
+    layers = [(numbers.normal(0, before**-0.5, (before, after)), np.zeros(after)) for before, after in pairwise(sizes)]
+    arrays = [array for layer in layers for array in layer]
+    arrays[-1][:] = bias
+    return EnginePayload("mlp", {"mlp.f64": pack({"engine": "mlp", "activation": "tanh"}, arrays)})
 
 
 @dataclass

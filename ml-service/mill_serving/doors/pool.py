@@ -74,7 +74,7 @@ class PerformanceRecord(BaseModel):
 
 
 class JournalStatistics(BaseModel):
-    """`one_in` 0 means that nothing is noted. `written` and `lost` are of the worker that answers."""
+    """`one_in` 0 means that nothing is noted. `written` and `lost` are of all workers of this replica."""
 
     length: int
     kept: int
@@ -126,8 +126,13 @@ async def logs_stats(engine: TheEngine, secret: Secret) -> JournalStatistics:
     """How many are kept, and how many were lost because Redis was away or slow."""
     journal = engine.journal
     length = await journal.length(_workspace(engine.identify(secret)))
+    counted = engine.census.take().published
     return JournalStatistics(
-        length=length, kept=journal.kept, one_in=journal.every, written=journal.written, lost=journal.lost
+        length=length,
+        kept=journal.kept,
+        one_in=journal.every,
+        written=int(counted["journal_written"]),
+        lost=int(counted["journal_lost"]),
     )
 
 

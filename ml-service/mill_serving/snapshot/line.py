@@ -15,6 +15,8 @@ from redis.exceptions import RedisError
 Away = (RedisError, OSError)
 """What every method raises while Redis cannot be used."""
 
+_SHORT_SECONDS = 3.0
+
 
 class Channel:
     """A subscription that is confirmed by the server."""
@@ -32,21 +34,29 @@ class Channel:
 
 
 class RedisLine:
-    """Short timeouts and no hidden retries: the callers' loops reconnect. A half-open connection is noticed by its pings."""
+    """Short timeouts and no hidden retries: the callers' loops reconnect. A half-open connection is noticed by its pings.
 
-    def __init__(self, url: str) -> None:
+    `seconds` is the longest wait for an answer; a short one needs no pings.
+    """
+
+    def __init__(self, url: str, seconds: float = 10.0) -> None:
         self._client = Redis.from_url(
             url,
-            socket_timeout=10,
-            socket_connect_timeout=2,
+            socket_timeout=seconds,
+            socket_connect_timeout=min(2.0, seconds),
             socket_keepalive=True,
-            health_check_interval=3,
+            health_check_interval=3 if seconds > _SHORT_SECONDS else 0,
             retry=Retry(NoBackoff(), 0),
         )
 
     async def get(self, key: str) -> bytes | None:
         value = await self._client.get(key)
         return value if isinstance(value, bytes) else None
+
+    async def get_short(self, key: str, most_bytes: int) -> bytes:
+        """The first bytes of a value, whoever wrote how much of it; empty when there is none."""
+        value = await self._client.getrange(key, 0, most_bytes)
+        return value if isinstance(value, bytes) else b""
 
     async def set(self, key: str, value: str, ttl_seconds: int) -> None:
         await self._client.set(key, value, ex=ttl_seconds)
