@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -28,6 +28,8 @@ from mill_api.errors import Invalid, Unavailable
 from mill_api.jobs.endpoints import router as jobs_router
 from mill_api.jobs.metrics import JobMetrics
 from mill_api.models.endpoints import router as models_router
+from mill_api.once.errors import Replay
+from mill_api.once.route import replayed
 from mill_api.parts import health_checks, open_parts
 from mill_api.projects.endpoints import router as projects_router
 from mill_api.settings import Settings
@@ -96,12 +98,17 @@ def _answer_errors(app: FastAPI) -> None:
     for error in AWAY:
         app.add_exception_handler(error, _on_database_away)
     app.add_exception_handler(DBAPIError, _on_unstorable)
+    app.add_exception_handler(Replay, _on_replay)
 
 
 async def _on_database_away(request: Request, error: Exception) -> Response:
     get_logger().error("database_away", error=repr(error))
     problem = Unavailable("The database does not answer; try again in a moment", headers={"Retry-After": "2"})
     return problem_response(problem, request.url.path)
+
+
+async def _on_replay(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
+    return replayed(cast(Replay, error))
 
 
 async def _on_unstorable(request: Request, error: Exception) -> Response:

@@ -21,11 +21,12 @@ from mill_api.access.throttle import Throttle
 from mill_api.access.workspaces import WorkspaceService, create_workspace
 from mill_api.db.pages import Page
 from mill_api.db.paging import Paging
+from mill_api.once.route import OnceRoute
 
 auth = APIRouter(prefix="/api/v1/auth", tags=["auth"])
-users = APIRouter(prefix="/api/v1/users", tags=["users"])
-invitations = APIRouter(prefix="/api/v1/invitations", tags=["invitations"])
-workspaces = APIRouter(prefix="/api/v1/workspaces", tags=["workspaces"])
+users = APIRouter(prefix="/api/v1/users", tags=["users"], route_class=OnceRoute)
+invitations = APIRouter(prefix="/api/v1/invitations", tags=["invitations"], route_class=OnceRoute)
+workspaces = APIRouter(prefix="/api/v1/workspaces", tags=["workspaces"], route_class=OnceRoute)
 
 
 def auth_service(parts: Parts) -> AuthService:

@@ -19,10 +19,11 @@ from mill_api.access.repository import KeyRepository, ServiceAccountRepository
 from mill_api.access.service_accounts import ServiceAccountService
 from mill_api.db.pages import Page
 from mill_api.db.paging import Paging
+from mill_api.once.route import OnceRoute
 from mill_api.texts import Search
 
-keys = APIRouter(prefix="/api/v1/api-keys", tags=["api-keys"])
-accounts = APIRouter(prefix="/api/v1/service-accounts", tags=["service-accounts"])
+keys = APIRouter(prefix="/api/v1/api-keys", tags=["api-keys"], route_class=OnceRoute)
+accounts = APIRouter(prefix="/api/v1/service-accounts", tags=["service-accounts"], route_class=OnceRoute)
 audit = APIRouter(prefix="/api/v1/audit", tags=["audit"])
 routers = (keys, accounts, audit)
 

@@ -21,10 +21,11 @@ from mill_api.datasets.schemas import (
 from mill_api.datasets.service import DatasetService
 from mill_api.datasets.tables import DatasetStatus
 from mill_api.db.pages import Page
+from mill_api.once.route import OnceRoute
 from mill_api.storage.downloads import download as stream
 from mill_api.texts import VersionNumber
 
-router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"])
+router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"], route_class=OnceRoute)
 
 
 def dataset_service(request: Request) -> DatasetService:

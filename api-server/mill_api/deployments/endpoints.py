@@ -25,10 +25,11 @@ from mill_api.deployments.schemas import (
 from mill_api.deployments.service import DeploymentService
 from mill_api.deployments.tables import DeploymentRow
 from mill_api.models import repository as models
+from mill_api.once.route import OnceRoute
 from mill_api.storage.downloads import download
 
-deploying = APIRouter(prefix="/api/v1", tags=["deployments"])
-batches = APIRouter(prefix="/api/v1", tags=["batch predictions"])
+deploying = APIRouter(prefix="/api/v1", tags=["deployments"], route_class=OnceRoute)
+batches = APIRouter(prefix="/api/v1", tags=["batch predictions"], route_class=OnceRoute)
 predictions = APIRouter(prefix="/api/v1/predictions", tags=["predictions"])
 routers = (deploying, batches, predictions)
 

@@ -22,8 +22,9 @@ from mill_api.jobs.handlers import Registry
 from mill_api.jobs.repository import JobFilter
 from mill_api.jobs.schemas import Job, LogPage
 from mill_api.jobs.tables import JobRow
+from mill_api.once.route import OnceRoute
 
-router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], route_class=OnceRoute)
 
 
 class JobParts(Protocol):

@@ -15,10 +15,11 @@ from mill_api.models.repository import ModelFilter
 from mill_api.models.schemas import Model, ModelChange, ModelSummary, ModelVersion, ModelVersionSummary, ModelWish
 from mill_api.models.service import ModelService
 from mill_api.models.tables import ModelStatus
+from mill_api.once.route import OnceRoute
 from mill_api.storage.downloads import download as stream
 from mill_api.texts import VersionNumber
 
-router = APIRouter(prefix="/api/v1/models", tags=["models"])
+router = APIRouter(prefix="/api/v1/models", tags=["models"], route_class=OnceRoute)
 
 
 def model_service(request: Request) -> ModelService:
