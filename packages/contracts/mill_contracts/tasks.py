@@ -8,8 +8,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from mill_contracts.adoption import DeclaredSignature, ModelFramework, SampleValue
 from mill_contracts.base import Contract
-from mill_contracts.recipe import Recipe
+from mill_contracts.recipe import Recipe, Task
 
 TableFormat = Literal["csv", "json", "ndjson", "parquet"]
 
@@ -70,4 +71,28 @@ class ScoreTask(Contract):
     file_name: str
     output_format: Literal["parquet", "csv"] = "parquet"
     return_probabilities: bool = True
+    limits: Limits = Limits()
+
+
+class AdoptTask(Contract):
+    """A model file from outside in, hostile until proven otherwise; `model.mill` and `report.json` (an `AdoptionReport`) out.
+
+    Only the sandbox that the verb starts reads `raw_file`. `seconds` is how long it may take for it.
+    """
+
+    verb: Literal["adopt"] = "adopt"
+    raw_file: Path
+    out_dir: Path
+    scratch_dir: Path
+    framework: ModelFramework
+    task: Task
+    signature: DeclaredSignature = DeclaredSignature()
+    sample_rows: tuple[dict[str, SampleValue], ...] = Field(default=(), max_length=1_000)
+    model_id: str
+    model_version_id: str
+    model_name: str
+    model_version: int
+    file_name: str
+    file_sha256: str
+    seconds: float = Field(default=120.0, gt=0.0)
     limits: Limits = Limits()

@@ -7,7 +7,9 @@ from mill_forest.errors import ForestError, InvalidForest, UnsupportedForest
 from mill_forest.fileformat import from_bytes, load, save, to_bytes
 from mill_forest.model import Aggregation, CategoryRule, Compare, Forest, Library, Link, Task
 from mill_forest.predict import Predictor
+from mill_forest.protobuf import Message
 from mill_forest.read_lightgbm import read_lightgbm
+from mill_forest.read_onnx import read_onnx_classifier, read_onnx_regressor
 from mill_forest.read_sklearn import from_sklearn
 from mill_forest.read_xgboost import read_xgboost
 from mill_forest.validate import validate
@@ -21,6 +23,7 @@ __all__ = [
     "InvalidForest",
     "Library",
     "Link",
+    "Message",
     "Predictor",
     "Task",
     "UnsupportedForest",
@@ -28,6 +31,8 @@ __all__ = [
     "from_sklearn",
     "load",
     "read_lightgbm",
+    "read_onnx_classifier",
+    "read_onnx_regressor",
     "read_xgboost",
     "save",
     "to_bytes",

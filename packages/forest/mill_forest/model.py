@@ -25,6 +25,7 @@ class Library(StrEnum):
     XGBOOST = "xgboost"
     LIGHTGBM = "lightgbm"
     SKLEARN = "scikit-learn"
+    ONNX = "onnx"
 
 
 class Task(StrEnum):

@@ -31,7 +31,7 @@ _HISTOGRAM_LINKS: Final = {
 
 
 def from_sklearn(model: Any) -> Forest:
-    """The forest in a fitted RandomForest, ExtraTrees, GradientBoosting or HistGradientBoosting estimator.
+    """The forest in a fitted decision tree, RandomForest, ExtraTrees, GradientBoosting or HistGradientBoosting estimator.
 
     Raises UnsupportedForest for any other estimator, several targets, a custom `init`, and categories of
     HistGradientBoosting that are not whole numbers from 0 up.
@@ -49,7 +49,8 @@ def _random_forest(model: Any) -> Forest:
     if classes == 1:
         raise UnsupportedForest("a forest of a single class")
     groups = max(1, classes)
-    trees = [_tree(estimator.tree_, groups, missing=True) for estimator in model.estimators_]
+    grown = getattr(model, "estimators_", None) or [model]
+    trees = [_tree(estimator.tree_, groups, missing=True) for estimator in grown]
     return Forest(
         library=Library.SKLEARN,
         task=_task(classes),
@@ -159,6 +160,7 @@ def _histogram_tree(grown: Any, columns: CategoricalColumns) -> Tree:
 
 _READERS: Final[dict[str, Callable[[Any], Forest]]] = {
     **dict.fromkeys(("RandomForestClassifier", "RandomForestRegressor"), _random_forest),
+    **dict.fromkeys(("DecisionTreeClassifier", "DecisionTreeRegressor"), _random_forest),
     **dict.fromkeys(("ExtraTreesClassifier", "ExtraTreesRegressor"), _random_forest),
     **dict.fromkeys(("GradientBoostingClassifier", "GradientBoostingRegressor"), _gradient_boosting),
     **dict.fromkeys(("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"), _hist_gradient_boosting),

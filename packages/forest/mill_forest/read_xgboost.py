@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 
@@ -176,3 +176,9 @@ def _margin(score: float, link: Link) -> float:
             raise InvalidForest(f"base_score {score} is not positive")
         return single_log(score)
     return score
+
+
+def names_of(data: bytes) -> tuple[object, ...]:
+    """The names of the features as the model has them, unchecked; empty where it has none."""
+    names = section(_parsed(bytes(data)), "learner").get("feature_names")
+    return tuple(cast("list[object]", names)) if isinstance(names, list) else ()
