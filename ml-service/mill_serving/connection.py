@@ -1,4 +1,5 @@
-"""Uvicorn's connection with a shorter way for hot requests: answered as soon as their last byte is parsed, without task or scope.
+"""Uvicorn's connection with a shorter way for hot requests: single rows are answered as soon as their last byte is parsed, without
+task or scope, and batches of an ordinary size begin when they are complete.
 
 `server` hands it to uvicorn. All parsing, limits and answers of other requests stay uvicorn's, and a request that turns out not to
 be hot is handed to it as if it had just begun. See docs/adr/0012-a-short-way-through-uvicorn.md.
@@ -18,8 +19,10 @@ Headers = list[tuple[bytes, bytes]]
 HotAnswer = Callable[[bytes, Headers, bytes], tuple[bytes, bytes] | None]
 """Path as on the wire, headers, body to (JSON body, request id), or None where the ASGI app must answer."""
 
-_HOT = b"/predict/"
-_LONGEST_BODY = 1 << 16
+_HOT = (b"/predict/", b"/v2/models/", b"/models/")
+_LONGEST_ROW = 1 << 16
+_LONGEST_BODY = 1 << 20
+"""Held before anybody is asked who sends it, so no more than that: a batch in one piece spares a dozen turns of the loop."""
 
 
 class Heads:
@@ -46,7 +49,8 @@ class HotConnection(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._is_hot = False
-        self._hot_body = b""
+        self._hot_body: list[bytes] = []
+        self._hot_length = 0
         self._seen = 0.0
         self._answering: asyncio.Task[Any] | None = None
 
@@ -79,7 +83,7 @@ class HotConnection(HttpToolsProtocol):
             and parser.get_method() == b"POST"
             and parser.get_http_version() == "1.1"
         ):
-            self._is_hot, self._hot_body = True, b""
+            self._is_hot, self._hot_body, self._hot_length = True, [], 0
         else:
             self._begin_asgi()
 
@@ -87,13 +91,16 @@ class HotConnection(HttpToolsProtocol):
         if not self._is_hot:
             super().on_body(body)
             return
-        self._hot_body = self._hot_body + body if self._hot_body else body
-        if len(self._hot_body) > _LONGEST_BODY:
+        self._hot_body.append(body)
+        self._hot_length += len(body)
+        if self._hot_length > _LONGEST_BODY:
             self._cool_down()
 
     def on_message_complete(self) -> None:
         if self._is_hot:
-            answered = self.answer(self.url, self.headers, self._hot_body)
+            answered = None
+            if self._hot_length <= _LONGEST_ROW:
+                answered = self.answer(self.url, self.headers, b"".join(self._hot_body))
             if answered is not None:
                 self._is_hot = False
                 payload, request_id = answered
@@ -140,7 +147,7 @@ class HotConnection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, answered)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._is_hot, self._hot_body = False, b""
+        self._is_hot, self._hot_body = False, []
         super().connection_lost(exc)
         if self._answering is not None and self.cycle.disconnected:
             self._answering.cancel()
@@ -152,7 +159,7 @@ class HotConnection(HttpToolsProtocol):
 
     def _cool_down(self) -> None:
         """Hand the request to uvicorn, with what has come of its body."""
-        body, self._is_hot, self._hot_body = self._hot_body, False, b""
+        body, self._is_hot, self._hot_body = b"".join(self._hot_body), False, []
         self._begin_asgi()
         if body:
             super().on_body(body)

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from mill_contracts.routing import Policy
 from mill_contracts.tables import ColumnKind
-from mill_pack import Explanations, FeatureSpec, InvalidInput, Package, Prediction, Predictions
+from mill_pack import Encoded, Explanations, FeatureSpec, InvalidInput, Package, Prediction, Predictions
 from numpy.typing import NDArray
 
 Row = Mapping[str, object]
@@ -43,13 +42,22 @@ class Intake:
 
     def table(self, table: Table, pointer: str = INPUTS) -> Predictions:
         """Raises `InvalidInput` as `rows` does."""
-        columns = self._columns(table) if self.policy is None or self.policy.unseen == "accept" else None
-        if columns is not None:
-            try:
-                return self.package.predict_columns(columns)
-            except InvalidInput:
-                pass  # row by row it is said where
+        encoded = self._encoded(table) if self._takes_any_category else None
+        if encoded is not None:
+            return self.package.predict_encoded(encoded)
         return self.rows(rows_of(table, self.package.signature.features), pointer)
+
+    def matrix(self, matrix: NDArray[Any], pointer: str = INPUTS) -> Predictions:
+        """(n, features), in the order of the signature. Raises `InvalidInput` as `rows` does."""
+        encoded = self.package.read_matrix(matrix) if self._takes_any_category else None
+        if encoded is not None:
+            return self.package.predict_encoded(encoded)
+        features = self.package.signature.features
+        return self.table({feature.name: matrix[:, number] for number, feature in enumerate(features)}, pointer)
+
+    @property
+    def _takes_any_category(self) -> bool:
+        return self.policy is None or self.policy.unseen == "accept"
 
     def explained(self, rows: Sequence[Row], pointer: str) -> Explanations:
         """Raises `InvalidInput`, its pointers under `pointer` (one row) or `pointer`/row; `ExplainUnsupported`."""
@@ -81,19 +89,15 @@ class Intake:
             rows = [{**row, **{name: fill for name, fill in fills.items() if row.get(name) is None}} for row in rows]
         return rows
 
-    def _columns(self, table: Table) -> dict[str, NDArray[Any]] | None:
-        """What the package takes, or None where rows must say what is wrong."""
+    def _encoded(self, table: Table) -> Encoded | None:
+        """None where rows must say what is wrong, or stand in for what is missing."""
         features = self.package.signature.features
-        extra = len(table) - sum(feature.name in table for feature in features)
-        if extra and (self.policy is None or self.policy.extra == "refuse"):
+        columns = [table[feature.name] for feature in features if feature.name in table]
+        if len(columns) < len(features) or not len(columns[0]):
             return None
-        columns: dict[str, NDArray[Any]] = {}
-        for feature in features:
-            column = _quick_column(feature, table[feature.name]) if feature.name in table else None
-            if column is None:
-                return None
-            columns[feature.name] = column
-        return columns
+        if len(table) > len(features) and (self.policy is None or self.policy.extra == "refuse"):
+            return None
+        return self.package.read_columns(columns)
 
 
 def imputations(package: Package) -> dict[str, object]:
@@ -141,26 +145,6 @@ def rows_of(table: Table, features: Sequence[FeatureSpec]) -> list[dict[str, obj
     columns = {name: _plain(values, kinds.get(name)) for name, values in table.items()}
     names = list(columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-
-def _quick_column(feature: FeatureSpec, values: NDArray[Any]) -> NDArray[Any] | None:
-    """The column as the package takes it without a further look, or None."""
-    sort = values.dtype.kind
-    if feature.kind is ColumnKind.STRING:
-        return values if sort == "O" else None
-    if feature.kind is ColumnKind.BOOLEAN:
-        if sort == "b":
-            return values.astype(np.float64)
-        is_fine = sort in "iuf" and bool(((values == 0) | (values == 1) | (values != values)).all())
-        return values.astype(np.float64) if is_fine else None
-    if sort not in "iuf":
-        return None
-    numbers = values.astype(np.float64)
-    if feature.kind is ColumnKind.INTEGER and sort == "f":
-        with np.errstate(invalid="ignore"):
-            is_whole = bool(((numbers == np.floor(numbers)) | (numbers != numbers)).all())
-        return numbers if is_whole else None
-    return numbers
 
 
 def _plain(values: NDArray[Any], kind: ColumnKind | None) -> list[object]:

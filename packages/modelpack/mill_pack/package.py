@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mill_pack.arrays import Columns, FloatArray
 from mill_pack.encoding import Encoded, Encoder
@@ -78,6 +80,16 @@ class Package:
         """
         blocks = self.encoder.blocks
         return None if blocks is None else blocks.objects(body, start, most_rows)
+
+    def read_columns(self, columns: Sequence[NDArray[Any]]) -> Encoded | None:
+        """Like `read_objects`, from an array for each feature in the order of the signature, of one length."""
+        blocks = self.encoder.blocks
+        return None if blocks is None else blocks.columns(columns)
+
+    def read_matrix(self, matrix: NDArray[Any]) -> Encoded | None:
+        """Like `read_columns`, from (n, features)."""
+        blocks = self.encoder.blocks
+        return None if blocks is None else blocks.matrix(matrix)
 
     def predict_encoded(self, encoded: Encoded) -> Predictions:
         """Raises `InvalidInput` where a prediction is not finite."""

@@ -6,6 +6,9 @@ from enum import IntEnum
 
 from mill_rows._native import Reader
 
+NativeTable = tuple[bool, int, int, float, float, tuple[tuple[bytes, float], ...]]
+NativeFeature = tuple[bytes, int, bool, bool, int, tuple[tuple[int, float, float, float], ...], NativeTable | None]
+
 
 class Kind(IntEnum):
     """How a JSON value is read. Numbers are finite; a DATE is text alone, a TIMESTAMP text or epoch milliseconds."""
@@ -58,14 +61,12 @@ def reader_of(width: int, raw_width: int, features: Sequence[Feature]) -> Reader
     return Reader(width, raw_width, tuple(map(_described, features)))
 
 
-def _described(
-    feature: Feature,
-) -> tuple[bytes, int, bool, bool, int, tuple[tuple[int, float, float, float], ...], object]:
+def _described(feature: Feature) -> NativeFeature:
     writes = tuple((write.column, write.fill, write.shift, write.scale) for write in feature.writes)
     table = _table(feature.categories) if feature.categories is not None else None
     return feature.name.encode(), feature.kind, feature.nullable, feature.required, feature.raw, writes, table
 
 
-def _table(found: Categories) -> tuple[bool, int, int, float, float, tuple[tuple[bytes, float], ...]]:
+def _table(found: Categories) -> NativeTable:
     codes = tuple((text.encode(), code) for text, code in found.codes.items())
     return found.one_hot, found.column, found.width, found.missing, found.unseen, codes

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 from mill_pack import Predictions
 
-from mill_serving.doors.v2.tensors import Tensor, from_bytes, from_list, to_bytes
+from mill_serving.doors.v2.skimming import Numbers, skim
+from mill_serving.doors.v2.tensors import Tensor, from_bytes, from_list, from_numbers, to_bytes
 from mill_serving.errors import MalformedTensor
 from mill_serving.targets import Target
 
@@ -18,7 +19,7 @@ class _Input(msgspec.Struct):
     name: str
     datatype: str
     shape: list[int]
-    data: list[Any] | None = None
+    data: list[Any] | int | None = None
     parameters: Parameters | None = None
 
 
@@ -50,13 +51,37 @@ _encode = msgspec.json.Encoder().encode
 def read_request(body: bytes, header_length: bytes) -> Asked:
     """Raises `MalformedTensor`."""
     head, tail = _split(body, header_length)
-    request = _parsed(head)
+    skimmed = skim(head)
+    asked = _asked(skimmed.text, tail, skimmed.arrays) if skimmed is not None else None
+    return asked if asked is not None else _surely(head, tail)
+
+
+def _surely(head: memoryview, tail: memoryview) -> Asked:
+    """Without what was skimmed: says what is wrong, and where."""
+    asked = _read(_parsed(head), tail, ())
+    if asked is None:
+        raise MalformedTensor("the data of a tensor is no array")
+    return asked
+
+
+def _asked(text: bytes, tail: memoryview, arrays: Sequence[Numbers]) -> Asked | None:
+    try:
+        return _read(_decode(text), tail, arrays)
+    except msgspec.DecodeError:
+        return None
+
+
+def _read(request: _Request, tail: memoryview, arrays: Sequence[Numbers]) -> Asked | None:
+    """None where numbers do not fit their tensor. Raises `MalformedTensor`."""
     inputs: list[Tensor] = []
     position = 0
     for given in request.inputs:
         size = (given.parameters or {}).get("binary_data_size")
         if size is None:
-            inputs.append(_from_json(given))
+            tensor = _from_json(given, arrays)
+            if tensor is None:
+                return None
+            inputs.append(tensor)
             continue
         if type(size) is not int or not 0 <= size <= len(tail) - position or given.data is not None:
             raise MalformedTensor(f"{given.name!r}: binary_data_size {str(size)[:40]} does not fit the body")
@@ -120,9 +145,14 @@ def _constant(name: str) -> None:
         raise ValueError(f"{name} is no number; a missing one is null or NaN")
 
 
-def _from_json(given: _Input) -> Tensor:
+def _from_json(given: _Input, arrays: Sequence[Numbers]) -> Tensor | None:
     if given.data is None:
         raise MalformedTensor(f"{given.name!r} has neither data nor binary_data_size; shared memory is not taken here")
+    if isinstance(given.data, int):
+        if not 0 <= given.data < len(arrays):
+            return None
+        numbers = arrays[given.data]
+        return from_numbers(given.name, given.datatype, given.shape, numbers.values, nested=numbers.is_nested)
     return from_list(given.name, given.datatype, given.shape, given.data)
 
 

@@ -60,20 +60,21 @@ def infer(
 ) -> tuple[Predictions, list[Tensor]]:
     """Raises `MalformedTensor`, `InvalidInput`, or what the caps say."""
     outputs = _chosen(intake.package, wanted)
-    table = as_table(inputs, intake.package.signature)
-    caps.check(len(next(iter(table.values()))))
-    found = intake.table(table)
+    features = intake.package.signature.features
+    if len(inputs) == 1 and len(inputs[0].shape) == 2 and inputs[0].shape[1] == len(features):
+        caps.check(inputs[0].shape[0])
+        found = intake.matrix(inputs[0].values.reshape(inputs[0].shape))
+    else:
+        table = as_table(inputs, len(features))
+        caps.check(len(next(iter(table.values()))))
+        found = intake.table(table)
     return found, [_output(found, name) for name in outputs]
 
 
-def as_table(inputs: Sequence[Tensor], signature: Signature) -> Table:
-    """Raises `MalformedTensor` where the shapes make no table."""
+def as_table(inputs: Sequence[Tensor], features: int) -> Table:
+    """A tensor per feature. Raises `MalformedTensor` where the shapes make no table."""
     if not inputs:
         raise MalformedTensor("there are no inputs")
-    features = signature.features
-    if len(inputs) == 1 and len(inputs[0].shape) == 2 and inputs[0].shape[1] == len(features):
-        matrix = inputs[0].values.reshape(inputs[0].shape)
-        return {feature.name: matrix[:, number] for number, feature in enumerate(features)}
     table: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = {}
     for tensor in inputs:
         if tensor.name in table:
@@ -81,7 +82,7 @@ def as_table(inputs: Sequence[Tensor], signature: Signature) -> Table:
         if len(tensor.values) != tensor.shape[0]:
             raise MalformedTensor(
                 f"{tensor.name!r}: the shape {list(tensor.shape)} is no column; send [n] or [n, 1] per feature, "
-                f"or one tensor [n, {len(features)}] of all features"
+                f"or one tensor [n, {features}] of all features"
             )
         table[tensor.name] = tensor.values
     if len({len(values) for values in table.values()}) > 1:

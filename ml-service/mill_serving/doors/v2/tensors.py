@@ -77,6 +77,15 @@ def from_list(name: str, datatype: str, shape: Sequence[int], data: Sequence[Any
         return Tensor(name, datatype, tuple(shape), as_objects(flat))  # refused later, by row and feature
 
 
+def from_numbers(
+    name: str, datatype: str, shape: Sequence[int], values: NDArray[np.float64], *, nested: bool
+) -> Tensor | None:
+    """From JSON numbers that are read already, NaN for null; None where `from_list` must say what is wrong."""
+    if datatype in (BYTES, BOOL) or (nested and len(shape) < 2) or count_of(name, datatype, shape) != len(values):
+        return None
+    return Tensor(name, datatype, tuple(shape), values)
+
+
 def from_bytes(name: str, datatype: str, shape: Sequence[int], raw: "memoryview | bytes") -> Tensor:
     """From the binary extension: little-endian values, or text with its length before it."""
     count = count_of(name, datatype, shape)

@@ -1,6 +1,7 @@
 /* The Python face: the type Reader owns a plan and reads JSON rows with the GIL released; read_flat reads arrays of numbers and
  * join_rows writes answers. Bodies come by the buffer protocol, matrices go as bytearrays. */
 #include "answers.h"
+#include "columns.h"
 #include "plan.h"
 
 #include <stdlib.h>
@@ -51,7 +52,7 @@ typedef struct {
 } Reading;
 
 static void close_reading(Reading *reading) {
-    PyBuffer_Release(&reading->body);
+    PyBuffer_Release(&reading->body); /* nothing where rows come as columns */
     Py_XDECREF(reading->matrix);
     Py_XDECREF(reading->raw);
     free(reading->sink.unseen);
@@ -59,19 +60,23 @@ static void close_reading(Reading *reading) {
     free(reading->guess.stamps);
 }
 
-/* Room for the rows that the rest of the body probably holds; -1 with an error where memory ends. */
-static int make_room(Reading *reading) {
+/* How many rows the body probably holds, after those that were read. */
+static size_t expected_rows(const Reading *reading) {
+    size_t rows = reading->sink.rows, wanted = 16384 / (size_t)reading->plan->width + 1;
+    if (rows) {
+        size_t left = (size_t)(reading->text.end - reading->text.position), each = ((size_t)reading->body.len - left) / rows + 1;
+        wanted = rows + left / each + left / each / 16 + 16;
+    } else if (wanted > 64) {
+        wanted = 64;
+    }
+    return wanted < reading->most_rows ? wanted : reading->most_rows;
+}
+
+/* -1 with an error where memory ends. */
+static int make_room(Reading *reading, size_t wanted) {
     Sink *sink = &reading->sink;
     const Plan *plan = reading->plan;
-    size_t all = (size_t)reading->body.len, width = (size_t)plan->width, wanted;
-    if (!sink->rows) {
-        wanted = 16384 / width + 1;
-        if (wanted > 64) wanted = 64;
-    } else {
-        size_t left = (size_t)(reading->text.end - reading->text.position), each = (all - left) / sink->rows + 1;
-        wanted = sink->rows + left / each + left / each / 16 + 16;
-    }
-    if (wanted > reading->most_rows) wanted = reading->most_rows;
+    size_t width = (size_t)plan->width;
     if (wanted > PY_SSIZE_T_MAX / sizeof(double) / (width + (size_t)plan->raw_width)) {
         PyErr_NoMemory();
         return -1;
@@ -87,7 +92,7 @@ static int make_room(Reading *reading) {
 static int open_reading(Reading *reading, Py_ssize_t start) {
     size_t features = (size_t)reading->plan->n_features;
     const char *begin = reading->body.buf;
-    reading->text = (Text){begin + start, begin + reading->body.len};
+    if (begin) reading->text = (Text){begin + start, begin + reading->body.len};
     reading->sink.unseen = calloc(features, sizeof(size_t));
     reading->guess.steps = calloc(features + 1, sizeof(Step));
     reading->guess.stamps = calloc(features, sizeof(size_t));
@@ -115,7 +120,7 @@ static PyObject *found(Reading *reading) {
         if (!count || PyList_SetItem(unseen, i, count)) Py_CLEAR(unseen);
     }
     if (!unseen) return NULL;
-    Py_ssize_t end = reading->text.position - (const char *)reading->body.buf;
+    Py_ssize_t end = reading->body.buf ? reading->text.position - (const char *)reading->body.buf : 0;
     return Py_BuildValue("nnOONn", end, (Py_ssize_t)rows, reading->matrix, reading->raw, unseen, (Py_ssize_t)sink->rows_with_missing);
 }
 
@@ -126,7 +131,7 @@ static PyObject *read_body(Reading *reading, Py_ssize_t start) {
     Text *text = &reading->text;
     text->position = skip_blank(text->position, text->end);
     for (;;) {
-        if (make_room(reading)) goto end;
+        if (make_room(reading, expected_rows(reading))) goto end;
         size_t full = reading->sink.capacity;
         Status status;
         Py_BEGIN_ALLOW_THREADS
@@ -192,6 +197,59 @@ static PyObject *reader_lists(PyObject *object, PyObject *args) {
     return result;
 }
 
+/* --- columns ---------------------------------------------------------------------------------------------- */
+
+static Status fill_from(Reading *reading, Column *columns, Py_ssize_t rows, char *missing) {
+    const Plan *plan = reading->plan;
+    Sink *sink = &reading->sink;
+    if (plan->is_zeroed) memset(sink->matrix, 0, (size_t)rows * (size_t)plan->width * sizeof(double));
+    Status status = read_texts(plan, columns, rows, sink, missing);
+    if (status) return status;
+    Py_BEGIN_ALLOW_THREADS
+    status = read_numbers(plan, columns, rows, sink, missing);
+    Py_END_ALLOW_THREADS
+    sink->rows = (size_t)rows;
+    for (Py_ssize_t i = 0; i < rows; i++) sink->rows_with_missing += (size_t)missing[i];
+    return status;
+}
+
+static PyObject *read_columns(Reading *reading, PyObject *arrays, Py_ssize_t rows) {
+    Py_ssize_t count = PyTuple_Size(arrays), opened = 0;
+    PyObject *result = NULL;
+    Column *columns = calloc((size_t)count, sizeof(Column));
+    char *missing = calloc((size_t)rows, 1);
+    if (!columns || !missing) {
+        PyErr_NoMemory();
+        goto end;
+    }
+    for (; opened < count; opened++)
+        if (open_column(&columns[opened], PyTuple_GetItem(arrays, opened), rows)) goto end;
+    reading->sink.rows = 0;
+    if (make_room(reading, (size_t)rows)) goto end;
+    result = fill_from(reading, columns, rows, missing) ? Py_NewRef(Py_None) : found(reading);
+end:
+    if (opened < count && columns) PyBuffer_Release(&columns[opened].view); /* nothing where it was not opened */
+    while (opened--) PyBuffer_Release(&columns[opened].view);
+    free(columns);
+    free(missing);
+    return result;
+}
+
+/* columns(arrays, rows): an array of `rows` values for each feature. */
+static PyObject *reader_columns(PyObject *object, PyObject *args) {
+    Reading reading = {.plan = &((Reader *)object)->plan};
+    PyObject *arrays, *result = NULL;
+    Py_ssize_t rows;
+    if (!PyArg_ParseTuple(args, "O!n", &PyTuple_Type, &arrays, &rows)) return NULL;
+    if (rows < 1 || PyTuple_Size(arrays) != reading.plan->n_features) {
+        PyErr_SetString(PyExc_ValueError, "columns takes an array for each feature, and at least one row");
+        return NULL;
+    }
+    if (!open_reading(&reading, 0)) result = read_columns(&reading, arrays, rows);
+    close_reading(&reading);
+    return result;
+}
+
 /* --- an array of numbers ---------------------------------------------------------------------------------- */
 
 static PyObject *flat_found(Flat *flat, PyObject *values, Py_ssize_t end) {
@@ -241,6 +299,7 @@ end:
 
 static PyMethodDef reader_methods[] = {
     {"objects", reader_objects, METH_VARARGS, "objects(body, start, most_rows): rows as JSON objects"},
+    {"columns", reader_columns, METH_VARARGS, "columns(arrays, rows): rows as an array for each feature"},
     {"lists", reader_lists, METH_VARARGS, "lists(body, start, most_rows, order): rows as JSON arrays"},
     {NULL, NULL, 0, NULL},
 };
