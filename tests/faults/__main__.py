@@ -37,13 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_all(course: Course, wanted: set[int]) -> Iterable[Result]:
-    """Experiments that touch a wanted promise, each once, then the promises that tests prove."""
+    """Experiments that touch a wanted promise, each once, then the promises that tests alone prove."""
+    tried = {number for numbers in EXPERIMENTS for number in numbers}
     for numbers, experiment in EXPERIMENTS.items():
         if wanted & set(numbers):
             say(f"… {', '.join(map(str, numbers))}: {experiment.__name__}")
             yield from _guarded(course, numbers, experiment)
     for promise in read_promises():
-        if promise.number in wanted and promise.tests:
+        if promise.number in wanted - tried and promise.tests:
             say(f"… {promise.number}: tests")
             yield from run_suite(course, promise)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def objects(folder: Path) -> dict[str, str]:
 
 def counted(cluster: Cluster, jobs: dict[str, str]) -> dict[str, int]:
     """The gauges by state, of the kinds looked at; read until they are of the present, which takes up to their interval."""
-    found: dict[str, int] = {}
+    rows_by_state, found = dict(Counter(jobs.values())), dict[str, int]()
 
     def read() -> bool:
         found.clear()
@@ -102,7 +102,7 @@ def counted(cluster: Cluster, jobs: dict[str, str]) -> dict[str, int]:
         for kind, state, number in _GAUGE.findall(text):
             if kind in KINDS:
                 found[state] = found.get(state, 0) + int(float(number))
-        return sum(found.values()) == len(jobs)
+        return found == rows_by_state
 
     try:
         until(read, 25, "the gauges are of the present", every=1)

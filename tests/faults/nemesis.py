@@ -95,7 +95,7 @@ def full_disk(cluster: Cluster, chance: random.Random, stop: threading.Event) ->
 
 EVERYTHING: Mapping[Fault, int] = {
     kill_a_part: 6,
-    freeze_a_worker: 2,
+    freeze_a_worker: 4,
     freeze_a_part: 2,
     kill_a_trainer: 4,
     flush: 2,

@@ -8,9 +8,11 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from mill_local.home import Home
+from mill_local.parts import ServicePart, ServiceSpec
 from mill_local.plan import Plan, StackOptions
 from mill_local.supervisor import Supervisor
 
@@ -41,6 +43,17 @@ class FaultyPlan(Plan):
             "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
+
+    def _worker(self, name: str, queues: str, concurrency: int) -> ServicePart:
+        """With `FAULTS_VISIBILITY`, one whose broker is impatient."""
+        if "FAULTS_VISIBILITY" not in os.environ:
+            return super()._worker(name, queues, concurrency)
+        options = ("--queues", queues, "--name", name, "--concurrency", str(concurrency))
+        script = str(Path(__file__).with_name("impatient_worker.py"))
+        usual = self._program(name, "mill_api", "worker", *options, extra=self._control_environment())
+        environment = dict(usual.environment) | {"FAULTS_VISIBILITY": os.environ["FAULTS_VISIBILITY"]}
+        program = replace(usual, argv=[sys.executable, script, "worker", *options], environment=environment)
+        return ServicePart(ServiceSpec(program))
 
     def _bent(self, environment: dict[str, str]) -> dict[str, str]:
         servers = {

@@ -14,6 +14,7 @@ import httpx
 from tests.faults.history import ClientLog, Outcome
 
 PATIENCE = 8.0
+BACK_OFF = 0.4
 ROWS = 40
 
 
@@ -77,7 +78,7 @@ def table(chance: random.Random, rows: int = ROWS) -> bytes:
 
 @dataclass
 class Client:
-    """Does what its seed says until `quota` jobs were asked for. Run `run` in a thread."""
+    """Does what its seed says until `quota` jobs were accepted. Run `run` in a thread."""
 
     user: User
     log: ClientLog
@@ -91,7 +92,7 @@ class Client:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        while self.asked < self.quota and not self.stop.is_set():
+        while len(self.jobs) < self.quota and not self.stop.is_set():
             if self._must_wait():
                 self.stop.wait(0.2)
                 continue
@@ -145,7 +146,7 @@ class Client:
             answer = act()
         except httpx.HTTPError as error:
             self.log.done(operation, Outcome.UNKNOWN, {"error": type(error).__name__})
-            time.sleep(0.1)
+            time.sleep(BACK_OFF)
             return None
         if answer.is_success:
             document = answer.json()
@@ -155,5 +156,5 @@ class Client:
         outcome = Outcome.FAIL if answer.status_code < 500 else Outcome.UNKNOWN
         self.log.done(operation, outcome, {"status": answer.status_code})
         if answer.status_code >= 500:
-            time.sleep(0.1)
+            time.sleep(BACK_OFF)
         return None

@@ -3,8 +3,25 @@
 from collections.abc import Mapping
 
 from tests.faults.course import Experiment
+from tests.faults.experiments.broker import broker_forgets, broker_lines
+from tests.faults.experiments.cancelling import cancelling
+from tests.faults.experiments.database import clients_leave, database_killed
+from tests.faults.experiments.death import death_of_workers, long_jobs, poison
+from tests.faults.experiments.drill import drill
 from tests.faults.experiments.storm import storm
+from tests.faults.experiments.uploads import corruption, uploads
 
 EXPERIMENTS: Mapping[tuple[int, ...], Experiment] = {
     (1, 2, 3, 38): storm,
+    (4,): death_of_workers,
+    (5,): poison,
+    (6,): broker_forgets,
+    (7,): broker_lines,
+    (8,): database_killed,
+    (9,): long_jobs,
+    (11,): cancelling,
+    (13,): uploads,
+    (14,): corruption,
+    (16,): drill,
+    (25,): clients_leave,
 }

@@ -57,7 +57,7 @@ class Storm:
 
 def run_storm(
     course: Course, running: Cluster, jobs: int, *, name: str = "storm", faults: Mapping[Fault, int] = EVERYTHING,
-    pause: tuple[float, float] = (2.0, 6.0), drain_seconds: float = 600, trainings: float = 0.08,
+    pause: tuple[float, float] = (5.0, 12.0), drain_seconds: float = 600, trainings: float = 0.08,
 ) -> Storm:  # fmt: skip
     log = ClientLog(course.folder / f"{name}.jsonl")
     users = [User.register(running.api_url, f"client{number}") for number in range(CLIENTS)]
