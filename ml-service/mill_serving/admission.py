@@ -1,15 +1,18 @@
-"""The lane where block predictions and slow models run: a few threads, a bounded queue, and a refusal beyond it.
+"""How much may be under way at once: the lane where block predictions and slow models run, and those who wait for a package.
 
-A call is refused at once when the queue is full, for all or for its model, or when it would wait longer than its deadline; one
-whose deadline passes or whose client leaves while it waits is not run.
+A call is refused at once when its queue is full, for all or for its model, or when it would wait longer than its deadline; one
+whose deadline passes or whose client leaves while it waits is not run. Rows that are predicted on the event loop wait in no queue:
+they are answered in the turn in which they arrive, or refused when too many requests are open (`Doorway`, `PredictDoor`).
 """
 
 import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from mill_serving.deadline import DEADLINE
@@ -17,6 +20,36 @@ from mill_serving.errors import DeadlineMissed, Overloaded, TooManyForModel
 
 T = TypeVar("T")
 _WEIGHT_OF_NEW = 0.1
+
+
+@dataclass
+class Arrivals:
+    """Calls that wait until their model is loaded: bounded for all, and for each model."""
+
+    limit: int
+    limit_per_model: int
+    waiting: int = 0
+    refused: int = 0
+    _per_model: Counter[str] = field(default_factory=Counter[str])
+
+    @contextlib.contextmanager
+    def one(self, model: str) -> Generator[None]:
+        """For as long as it waits, at most until its deadline. Raises `Overloaded`, `TooManyForModel`."""
+        if self.waiting >= self.limit:
+            self.refused += 1
+            raise Overloaded
+        if self._per_model[model] >= self.limit_per_model:
+            self.refused += 1
+            raise TooManyForModel
+        self.waiting += 1
+        self._per_model[model] += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
+            self._per_model[model] -= 1
+            if not self._per_model[model]:
+                del self._per_model[model]
 
 
 class Lane:

@@ -16,7 +16,7 @@ from mill_kit.store import ObjectStore
 from mill_kit.store.open import open_store
 
 from mill_serving.access import Access
-from mill_serving.admission import Lane
+from mill_serving.admission import Arrivals, Lane
 from mill_serving.answers import AnswerCache
 from mill_serving.cells import Cells
 from mill_serving.census import Census
@@ -123,6 +123,7 @@ def _engine(settings: Settings, rollout: Rollout, seat: Seat | None, journal: Jo
     serving = settings.serving
     token_file = settings.tokens.public_key_file
     lane = Lane(serving.threads, serving.waiting_blocks, serving.waiting_blocks_per_model, serving.longest_wait_seconds)
+    arrivals = Arrivals(serving.waiting_calls, serving.waiting_calls_per_model)
     answers = AnswerCache(serving.cached_predictions)
     statistics = Statistics(Cells(seat.cells if seat else None))
     shared = _shared_answers(settings.cache)
@@ -132,9 +133,10 @@ def _engine(settings: Settings, rollout: Rollout, seat: Seat | None, journal: Jo
         access=Access(rollout.keeper, signing.load_public_key(token_file) if token_file else None),
         registry=rollout.registry,
         lane=lane,
+        arrivals=arrivals,
         answers=answers,
         statistics=statistics,
-        census=Census(statistics, rollout.registry, answers, lane, journal, seat, shared),
+        census=Census(statistics, rollout.registry, answers, lane, arrivals, journal, seat, shared),
         journal=journal,
         inline_microseconds=serving.inline_microseconds,
         version=VERSION,
@@ -156,8 +158,11 @@ def _journal(line: RedisLine | None, wanted: JournalSettings) -> Journal:
 
 def _front(engine: Engine, documents: FastAPI, serving: ServingSettings, health: Health) -> Front:
     statistics, ids, body_bytes = engine.statistics, RequestIds(), serving.max_body_bytes
-    doorway, caps = Doorway(statistics, body_bytes, engine.may_profile, ids), Caps(serving.max_batch_rows, body_bytes)
-    one = PredictDoor(engine, statistics, ids, body_bytes)
+    doorway, caps = (
+        Doorway(statistics, body_bytes, engine.may_profile, serving.open_requests, ids),
+        Caps(serving.max_batch_rows, body_bytes),
+    )
+    one = PredictDoor(engine, statistics, ids, body_bytes, serving.open_requests)
     sides = (
         InferenceDoor(engine, doorway, caps, health),
         ScoringDoor(engine, doorway, caps, health, serving.default_model),

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from mill_serving.admission import Lane
+from mill_serving.admission import Arrivals, Lane
 from mill_serving.answers import AnswerCache
 from mill_serving.cells import read_cells
 from mill_serving.journal import Journal
@@ -24,6 +24,7 @@ class Census:
     registry: Registry[LoadedModel]
     answers: AnswerCache
     lane: Lane
+    arrivals: Arrivals
     journal: Journal
     seat: Seat | None = None
     shared_answers: SharedAnswers | None = None
@@ -58,6 +59,8 @@ class Census:
                 "prediction_cache_hits": answers.hits,
                 "prediction_cache_misses": answers.misses,
                 "inference_lane_refused": lane.refused,
+                "model_load_waiting_refused": self.arrivals.refused,
+                "open_requests_refused": self.statistics.refused,
                 "inference_lane_dropped": lane.dropped,
                 "inference_lane_done": lane.done,
                 "inference_lane_busy_seconds": lane.busy_seconds,
@@ -70,6 +73,7 @@ class Census:
             gauges={
                 "active_requests": self.statistics.active,
                 "inference_lane_pending": lane.pending,
+                "model_load_waiting": self.arrivals.waiting,
                 "inference_lane_running": lane.running,
                 "inference_lane_threads": lane.size,
                 "model_cache_bytes": registry.bytes,

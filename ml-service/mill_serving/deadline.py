@@ -3,7 +3,10 @@
 The front sets it for the task that answers a request. Work that cannot be done in time is refused rather than begun.
 """
 
+import asyncio
+import contextlib
 import time
+from collections.abc import AsyncGenerator
 from contextvars import ContextVar
 
 from mill_serving.errors import DeadlineMissed, InvalidRequest
@@ -20,6 +23,17 @@ def refuse_late() -> None:
     deadline = DEADLINE.get()
     if deadline is not None and time.perf_counter() > deadline:
         raise DeadlineMissed(1)
+
+
+@contextlib.asynccontextmanager
+async def in_time() -> AsyncGenerator[None]:
+    """Until the deadline of the current task, if it has one. Raises `DeadlineMissed`."""
+    deadline = DEADLINE.get()
+    try:
+        async with asyncio.timeout(None if deadline is None else deadline - time.perf_counter()):
+            yield
+    except TimeoutError:
+        raise DeadlineMissed(1) from None
 
 
 def deadline_of(value: bytes) -> float:

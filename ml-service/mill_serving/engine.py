@@ -9,10 +9,10 @@ from mill_kit.problems import Problem, Unavailable
 from mill_pack import Prediction, Signature
 
 from mill_serving.access import Access
-from mill_serving.admission import Lane
+from mill_serving.admission import Arrivals, Lane
 from mill_serving.answers import AnswerCache, Key
 from mill_serving.census import Census
-from mill_serving.deadline import refuse_late
+from mill_serving.deadline import in_time, refuse_late
 from mill_serving.errors import CredentialsMissing, MayNotProfile, ModelNotFound
 from mill_serving.intake import Intake
 from mill_serving.journal import Journal
@@ -52,6 +52,7 @@ class Engine:
     access: Access
     registry: Registry[LoadedModel]
     lane: Lane
+    arrivals: Arrivals
     answers: AnswerCache
     statistics: Statistics
     census: Census
@@ -101,8 +102,13 @@ class Engine:
         return str(caller.workspace_id)
 
     async def load(self, target: Target) -> LoadedModel:
-        """Raises `ModelUnavailable`."""
-        return self.registry.peek(target) or await self.registry.get(target)
+        """Raises `ModelUnavailable`; `Overloaded`, `TooManyForModel` or `DeadlineMissed` where it is not loaded yet."""
+        loaded = self.registry.peek(target)
+        if loaded is not None:
+            return loaded
+        with self.arrivals.one(target.sha256):
+            async with in_time():
+                return await self.registry.get(target)
 
     def quick_answer(self, target: Target, body: bytes, begun: float, request_id: bytes) -> bytes | None:
         """The answer to an ordinary row for a loaded model that is cheap enough for the event loop; None goes the general way."""

@@ -130,7 +130,7 @@ class Overloaded(Unavailable):
 
     def __init__(self, retry_seconds: int = 1) -> None:
         super().__init__(
-            "as many block predictions run and wait as are allowed; retry soon",
+            "as many requests run and wait as are allowed; retry soon",
             headers={"retry-after": str(retry_seconds)},
         )
 
@@ -142,7 +142,7 @@ class TooManyForModel(Problem):
 
     def __init__(self, retry_seconds: int = 1) -> None:
         super().__init__(
-            "as many block predictions of this model run and wait as are allowed; retry soon",
+            "as many requests for this model run and wait as are allowed; retry soon",
             headers={"retry-after": str(retry_seconds)},
         )
 

@@ -56,6 +56,7 @@ class ServingSettings(_Concern):
 
     A stopping replica says unready for `drain_seconds` and goes on answering, takes no new connections for `linger_seconds` while
     those it has end, and has `stop_seconds` for what is still running.
+    At most `open_requests` are answered at once, and `waiting_calls` (`…_per_model`) wait for a package to be loaded.
     `grpc_port` opens the Open Inference Protocol's gRPC door at `grpc_host`.
     """
 
@@ -71,6 +72,9 @@ class ServingSettings(_Concern):
     inline_microseconds: float = Field(default=100.0, ge=0)
     workers: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=2, ge=1, le=64)
+    open_requests: int = Field(default=5000, ge=1)
+    waiting_calls: int = Field(default=2000, ge=1)
+    waiting_calls_per_model: int = Field(default=1000, ge=1)
     waiting_blocks: int = Field(default=128, ge=0)
     longest_wait_seconds: float = Field(default=30.0, gt=0)
     waiting_blocks_per_model: int = Field(default=64, ge=0)

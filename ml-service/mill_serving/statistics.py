@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from mill_kit.http.metrics import BUCKETS
 
 from mill_serving.cells import Cell, Cells
+from mill_serving.errors import Overloaded
 from mill_serving.targets import Target
 
 _BUCKETS = len(BUCKETS) + 1
@@ -202,6 +203,7 @@ class Statistics:
     cells: Cells = field(default_factory=Cells)
     started: float = field(default_factory=time.monotonic)
     active: int = 0
+    refused: int = 0
     models: dict[str, ModelCounters] = field(default_factory=dict[str, ModelCounters])
     routes: dict[tuple[str, str], RouteCounters] = field(default_factory=dict[tuple[str, str], RouteCounters])
     _before: dict[str, float] = field(default_factory=dict[str, float])
@@ -209,6 +211,12 @@ class Statistics:
     @property
     def uptime_seconds(self) -> float:
         return time.monotonic() - self.started
+
+    def refuse_beyond(self, limit: int) -> None:
+        """Raises `Overloaded` when more requests than that are being answered, this one among them."""
+        if self.active > limit:
+            self.refused += 1
+            raise Overloaded
 
     def of(self, target: Target) -> ModelCounters:
         counters = self.models.get(target.label)

@@ -84,11 +84,12 @@ Refuse = Callable[[Problem, Call], Reply]
 
 @dataclass(frozen=True)
 class Doorway:
-    """`body_bytes` limits a body before and after unpacking; `may_profile` is the engine's."""
+    """`body_bytes` limits a body before and after unpacking; `may_profile` is the engine's; `most` requests are answered at once."""
 
     statistics: Statistics
     body_bytes: int
     may_profile: Callable[[str | None], str]
+    most: int
     ids: RequestIds = field(default_factory=RequestIds)
 
     async def serve(
@@ -110,6 +111,8 @@ class Doorway:
     async def _answered(self, call: Call, handle: Handler, refuse: Refuse) -> Reply | None:
         """None when nobody waits any more."""
         try:
+            if call.method == "POST":
+                self.statistics.refuse_beyond(self.most)
             deadline = call.header(DEADLINE_HEADER)
             if deadline:
                 DEADLINE.set(deadline_of(deadline))

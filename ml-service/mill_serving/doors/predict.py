@@ -35,12 +35,13 @@ _CLIENT_CLOSED = 499
 
 @dataclass(frozen=True)
 class PredictDoor:
-    """`limit` is of a body, packed and unpacked."""
+    """`limit` is of a body, packed and unpacked; `most` requests are answered at once."""
 
     engine: Engine
     statistics: Statistics
     ids: RequestIds
     limit: int
+    most: int
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, name: str, *, proba: bool = False) -> None:
         begun = time.perf_counter()
@@ -49,6 +50,7 @@ class PredictDoor:
         head = read_head(scope, self.ids)
         status = _CLIENT_CLOSED
         try:
+            statistics.refuse_beyond(self.most)
             body = await read_body(receive, head.length, self.limit)
             transaction = Transaction(head.request_id.decode(), begun)
             if head.is_special:
