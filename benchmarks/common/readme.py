@@ -14,9 +14,15 @@ def block(found: Sequence[Result]) -> str:
 
 def rewrite(path: Path, found: Sequence[Result]) -> None:
     """Raises `SystemExit` when the file has not exactly one pair of marks."""
+    replace(path, "bench", block(found))
+
+
+def replace(path: Path, name: str, content: str) -> None:
+    """Puts `content` between `<!-- name:begin -->` and `<!-- name:end -->`. Raises `SystemExit` as `rewrite`."""
+    first, last = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     text = path.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in after:
-        raise SystemExit(f"{path} needs one line {BEGIN} and one line {END} after it")
-    path.write_text(f"{before}{BEGIN}\n{block(found)}\n{END}{after}", encoding="utf-8")
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
+    if not begin or not end or first in rest or last in after:
+        raise SystemExit(f"{path} needs one line {first} and one line {last} after it")
+    path.write_text(f"{before}{first}\n{content}\n{last}{after}", encoding="utf-8")
