@@ -18,7 +18,7 @@ from tests.faults.facts import stored
 from tests.faults.promises import Figure, Result
 from tests.faults.workload import User, table
 
-ROWS = ({"a": 0.25, "b": 7}, {"a": 0.75, "b": 93}, {"a": 0.5, "b": None})
+ROWS = ({"a": 0.25, "b": 7}, {"a": 0.75, "b": 93}, {"a": 0.5, "b": 0})
 
 
 def quiet(_what: str, _done: int, _total: int) -> None:
