@@ -92,7 +92,7 @@ async def open_parts(settings: Settings) -> AsyncGenerator[Parts]:
         publication = Publication(system, store, cache, load_private_key(settings.publish.private_key_file))
         await stack.enter_async_context(_publishing(publication, settings.publish.every_seconds))
         live = LiveVersions(publication)
-        datasets = DatasetService(database, store, settings.uploads.max_bytes)
+        datasets = DatasetService(store, settings.uploads.max_bytes)
         models = ModelService(store, live)
         deployments = DeploymentService(live, Replicas(cache))
         yield Parts(
@@ -109,7 +109,7 @@ async def open_parts(settings: Settings) -> AsyncGenerator[Parts]:
             datasets=datasets,
             models=models,
             deployments=deployments,
-            batches=BatchService(database, store, settings.uploads.max_bytes),
+            batches=BatchService(store, settings.uploads.max_bytes),
             predictions=PredictionService(database, serving),
             project_contents=(ProjectDeployments(deployments), ProjectModels(models), ProjectDatasets(datasets)),
             projects=PathGuard(PROJECT_OF),

@@ -27,12 +27,12 @@ def with_odd_routes(settings: Settings, parts: Parts) -> FastAPI:
     application = create_app(settings)
     application.state.parts = parts
 
-    @application.post("/unflushed", status_code=201)
+    @application.post("/unflushed", status_code=201, tags=["odd"])
     async def unflushed(name: str, who: Me, work: Work) -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
         work.session.add(ProjectRow(tenant_id=who.workspace_id, name=name))
         return {"said": "done"}
 
-    @application.post("/refusing")
+    @application.post("/refusing", tags=["odd"])
     async def refusing(name: str, who: Me, work: Work) -> None:  # pyright: ignore[reportUnusedFunction]
         work.session.add(ProjectRow(tenant_id=who.workspace_id, name=name))
         await work.session.flush()
@@ -93,8 +93,7 @@ async def test_an_upload_that_may_be_committed_keeps_its_object(
 ) -> None:
     project = (await client.post("/api/v1/projects", json={"name": "p"}, headers=ada.headers)).json()["id"]
     application = create_app(settings)
-    unsure = replace(parts.datasets, database=LostAnswers(parts.database.engine))
-    application.state.parts = replace(parts, datasets=unsure)
+    application.state.parts = replace(parts, database=LostAnswers(parts.database.engine))
     async with AsyncClient(transport=ASGITransport(application), base_url="http://modelmill.test") as odd:
         form: dict[str, Any] = {"data": {"project_id": project}, "files": {"file": ("people.csv", b"a\n1\n")}}
         answer = await odd.post("/api/v1/datasets", **form, headers=ada.headers)

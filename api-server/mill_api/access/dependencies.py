@@ -24,7 +24,7 @@ from mill_api.access.tokens import TokenSigner
 from mill_api.db import Database, ReadSession, UnitOfWork
 from mill_api.db.paging import Paging as Paging  # what endpoints ask for is found in one place
 from mill_api.once.seal import Seal
-from mill_api.once.service import Asker, claim
+from mill_api.once.service import Asker, ClaimUpload, claim
 from mill_api.settings import Settings
 
 _bearer = OAuth2PasswordBearer("/api/v1/auth/token", auto_error=False, description="An access token, or an API key")
@@ -118,13 +118,21 @@ WorkspaceAdmin = Annotated[Principal, Depends(require(Role.ADMIN))]
 SignedIn = Annotated[Principal, Depends(signed_in)]
 
 
-async def unit_of_work(request: Request, me: Me, parts: Parts) -> AsyncGenerator[UnitOfWork]:
-    me.need_scope(Scope.WRITE)
-    async with parts.database.writing(me.workspace_id) as work:
-        await asked_once(request, work, me, parts)
-        yield work
-        if not work.audited:
-            _note_request(work, me, request)
+def working(
+    scope: Scope, *, streamed: bool = False
+) -> Callable[[Request, Principal, AccessParts], AsyncGenerator[UnitOfWork]]:
+    """A dependency: the request's transaction, for whoever has `scope`. A `streamed` body is claimed by its endpoint."""
+
+    async def unit_of_work(request: Request, me: Me, parts: Parts) -> AsyncGenerator[UnitOfWork]:
+        me.need_scope(scope)
+        async with parts.database.writing(me.workspace_id) as work:
+            if request.method == "POST" and not streamed:
+                await _asked_once(request, work, me, parts)
+            yield work
+            if not work.audited:
+                _note_request(work, me, request)
+
+    return unit_of_work
 
 
 def _note_request(work: UnitOfWork, me: Principal, request: Request) -> None:
@@ -136,13 +144,19 @@ def _note_request(work: UnitOfWork, me: Principal, request: Request) -> None:
     audit(work, me, action, subject.removesuffix("_id"), identity, **named)
 
 
-async def asked_once(
+async def _asked_once(
     request: Request, work: UnitOfWork, me: Principal, parts: AccessParts, content: str | None = None
 ) -> None:
-    """Claim the request's Idempotency-Key, if it brings one. A body that is streamed is claimed by its digest, afterwards."""
-    streamed = request.headers.get("content-type", "").startswith("multipart/")
-    if request.method == "POST" and (content is not None or not streamed):
-        await claim(request, work, Asker(me.workspace_id, me.user_id), Seal(parts.tokens.key), content)
+    await claim(request, work, Asker(me.workspace_id, me.user_id), Seal(parts.tokens.key), content)
+
+
+def upload_claim(request: Request, me: Me, parts: Parts) -> ClaimUpload:
+    """For an endpoint that streams a file: claim the request's Idempotency-Key once the digest of all that came is known."""
+
+    async def claim_upload(work: UnitOfWork, content: str) -> None:
+        await _asked_once(request, work, me, parts, content)
+
+    return claim_upload
 
 
 async def read_session(me: Me, parts: Parts) -> AsyncGenerator[ReadSession]:
@@ -151,5 +165,9 @@ async def read_session(me: Me, parts: Parts) -> AsyncGenerator[ReadSession]:
         yield session
 
 
-Work = Annotated[UnitOfWork, Depends(unit_of_work, scope="function")]
+Work = Annotated[UnitOfWork, Depends(working(Scope.WRITE), scope="function")]
+UploadWork = Annotated[UnitOfWork, Depends(working(Scope.WRITE, streamed=True), scope="function")]
+PredictingWork = Annotated[UnitOfWork, Depends(working(Scope.PREDICT), scope="function")]
+PredictingUploadWork = Annotated[UnitOfWork, Depends(working(Scope.PREDICT, streamed=True), scope="function")]
+UploadClaim = Annotated[ClaimUpload, Depends(upload_claim)]
 Reading = Annotated[ReadSession, Depends(read_session, scope="function")]

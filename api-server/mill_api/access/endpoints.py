@@ -182,9 +182,9 @@ async def list_workspaces(who: SignedIn, parts: Parts) -> Page[schemas.Workspace
 
 
 @workspaces.post("", status_code=status.HTTP_201_CREATED)
-async def make_workspace(wanted: schemas.NewWorkspace, who: SignedIn, parts: Parts) -> schemas.Workspace:
+async def make_workspace(wanted: schemas.NewWorkspace, who: SignedIn, work: Work) -> schemas.Workspace:
     """Make a workspace, which you own."""
-    return schemas.Workspace.of(await create_workspace(parts.database, who, wanted.name), Role.ADMIN)
+    return schemas.Workspace.of(await create_workspace(work, who, wanted.name), Role.ADMIN)
 
 
 @workspaces.patch("/current")

@@ -12,7 +12,8 @@ from mill_api.access.publisher import Publisher
 from mill_api.access.repository import MembershipRepository
 from mill_api.access.revocations import distrust_tokens
 from mill_api.access.tables import MembershipRow, WorkspaceRow
-from mill_api.db import Database, UnitOfWork
+from mill_api.db import UnitOfWork
+from mill_api.db.sessions import acting_in
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,11 @@ class WorkspaceService:
         return await self.work.session.get_one(WorkspaceRow, self.who.workspace_id, with_for_update=True)
 
 
-async def create_workspace(database: Database, who: Principal, name: str) -> WorkspaceRow:
-    """A workspace that `who` owns; a new tenant, so in a transaction of its own."""
+async def create_workspace(work: UnitOfWork, who: Principal, name: str) -> WorkspaceRow:
+    """A workspace that `who` owns; a new tenant."""
     workspace = WorkspaceId(new_id())
     row = WorkspaceRow(id=workspace, name=name, owner_id=who.user_id)
-    async with database.writing(workspace) as work:
+    async with acting_in(work, workspace):
         work.session.add(row)
         await work.session.flush()
         work.session.add(MembershipRow(tenant_id=workspace, user_id=who.user_id, role=Role.ADMIN.value))

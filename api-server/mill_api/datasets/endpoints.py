@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 
-from mill_api.access.dependencies import Paging, ProjectEditor, Reading, Work
+from mill_api.access.dependencies import Paging, ProjectEditor, Reading, UploadClaim, UploadWork, Work
 from mill_api.datasets import repository, service
 from mill_api.datasets.repository import DatasetFilter
 from mill_api.datasets.schemas import (
@@ -63,9 +63,11 @@ _UPLOAD_BODY: dict[str, Any] = {
 
 
 @router.post("", status_code=201, openapi_extra=_UPLOAD_BODY)
-async def upload(request: Request, me: ProjectEditor, datasets: Datasets) -> Dataset:
+async def upload(
+    request: Request, me: ProjectEditor, work: UploadWork, claim: UploadClaim, datasets: Datasets
+) -> Dataset:
     """Upload a table; the same name in the same project is its next version. Profiling starts at once."""
-    return Dataset.of(*await datasets.upload(request, me))
+    return Dataset.of(*await datasets.upload(request, me, work, claim))
 
 
 @router.get("")

@@ -19,8 +19,10 @@ from mill_api.datasets.errors import DatasetInUse, DatasetNameTaken, DatasetNotR
 from mill_api.datasets.handlers import PROFILE
 from mill_api.datasets.schemas import DatasetChange, DownloadFormat, UploadForm
 from mill_api.datasets.tables import DatasetRow, DatasetStatus, DatasetVersionRow
-from mill_api.db import Database, ReadSession, UnitOfWork
+from mill_api.db import ReadSession, UnitOfWork
 from mill_api.jobs.service import NewJob, enqueue
+from mill_api.once.errors import Replay
+from mill_api.once.service import ClaimUpload
 from mill_api.projects.service import require_open_project
 from mill_api.storage.doomed import doom
 from mill_api.storage.forms import read_form, single_values
@@ -31,14 +33,15 @@ _LONGEST_FILE_NAME = 255
 
 @dataclass(frozen=True)
 class DatasetService:
-    """Uploads own their transactions, because none may be open while bytes flow; all else runs in the caller's."""
+    """Everything runs in the caller's transaction; that of an upload begins when all bytes have come."""
 
-    database: Database
     objects: ObjectStore
     max_upload_bytes: int
 
-    async def upload(self, request: Request, owner: Principal) -> tuple[DatasetRow, DatasetVersionRow]:
-        """Stream the file into the store, then write version and profile job in one transaction.
+    async def upload(
+        self, request: Request, owner: Principal, work: UnitOfWork, claim: ClaimUpload
+    ) -> tuple[DatasetRow, DatasetVersionRow]:
+        """Stream the file into the store, then write version and profile job. `work` has not begun while bytes flow.
 
         Raises what `storage.uploads.receive` raises, `Invalid` for the fields, `ProjectNotFound`. A refusal leaves no object behind.
         """
@@ -47,10 +50,11 @@ class DatasetService:
         upload = await receive(request, self.objects, key, max_bytes=self.max_upload_bytes)
         try:
             form = read_fields(upload)
-            async with self.database.writing(owner.workspace_id) as work:
-                return await add_version(work, version_id, form, upload, owner)
+            await claim(work, upload.digest)
+            return await add_version(work, version_id, form, upload, owner)
         except (
-            Problem
+            Problem,
+            Replay,
         ):  # a refusal, so nothing is committed; after anything else that is not certain, and the sweep looks
             await asyncio.to_thread(self.objects.delete, key)
             raise

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from mill_api.db.unit_of_work import ReadSession, UnitOfWork, Wake, WriteSession
 
+_GET_TENANT = text("SELECT current_setting('mill.tenant', true)")
 _SET_TENANT = text("SELECT set_config('mill.tenant', :tenant, true)")
 
 
@@ -64,6 +65,16 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+@asynccontextmanager
+async def acting_in(work: UnitOfWork, tenant: WorkspaceId) -> AsyncGenerator[None]:
+    """The rest of the block writes into `tenant`, in the same transaction: for the request that makes a tenant."""
+    before = await work.session.scalar(_GET_TENANT)
+    await work.session.execute(_SET_TENANT, {"tenant": str(tenant)})
+    yield
+    await work.session.flush()
+    await work.session.execute(_SET_TENANT, {"tenant": before or ""})
 
 
 def _session(engine: AsyncEngine, tenant: WorkspaceId | None) -> AsyncSession:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from mill_contracts.ids import JobId, new_id
-from mill_contracts.tokens import Scope
 from mill_kit.problems import Problem
 from mill_kit.store import ObjectInfo, ObjectStore
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,7 +15,7 @@ from mill_api.access.principal import Principal
 from mill_api.datasets import repository as datasets
 from mill_api.datasets.service import not_ready
 from mill_api.datasets.tables import DatasetStatus
-from mill_api.db import Database, UnitOfWork
+from mill_api.db import UnitOfWork
 from mill_api.deployments import repository
 from mill_api.deployments.errors import BatchInUse, BatchNotDone
 from mill_api.deployments.handlers import SCORE
@@ -27,6 +26,8 @@ from mill_api.jobs.service import NewJob, enqueue
 from mill_api.models import repository as models
 from mill_api.models.errors import ModelNotTrained
 from mill_api.models.tables import ModelVersionRow
+from mill_api.once.errors import Replay
+from mill_api.once.service import ClaimUpload
 from mill_api.storage.doomed import doom
 from mill_api.storage.forms import read_form, single_values
 from mill_api.storage.uploads import receive
@@ -34,59 +35,60 @@ from mill_api.storage.uploads import receive
 
 @dataclass(frozen=True)
 class BatchService:
-    """An uploaded file owns its transaction, because none may be open while bytes flow."""
+    """Everything runs in the caller's transaction; that of an uploaded file begins when all bytes have come."""
 
-    database: Database
     objects: ObjectStore
     max_upload_bytes: int
 
-    async def score_dataset(self, model_id: UUID, wish: BatchWish, who: Principal) -> BatchPredictionRow:
+    async def score_dataset(
+        self, work: UnitOfWork, model_id: UUID, wish: BatchWish, who: Principal
+    ) -> BatchPredictionRow:
         """Raises `ModelNotFound`, `ModelNotTrained`, `DatasetNotFound`, `DatasetNotReady`."""
-        who.need_scope(Scope.PREDICT)
-        async with self.database.writing(who.workspace_id) as work:
-            version = await _scoring_version(work.session, model_id, wish.version)
-            data = await datasets.version(work.session, wish.dataset_id, wish.dataset_version)
-            if data.status is DatasetStatus.INVALID:
-                raise not_ready(data)
-            row = BatchPredictionRow(
-                id=new_id(),
-                tenant_id=who.workspace_id,
-                model_id=model_id,
-                model_version_id=version.id,
-                dataset_version_id=data.id,
-                created_by=who.user_id,
-                file_name=data.file_name,
-                output_format=wish.output_format,
-                return_probabilities=wish.return_probabilities,
-            )
-            waits_for = JobId(data.job_id) if data.status is DatasetStatus.PROCESSING else None
-            return await _add(work, row, who, waits_for)
+        version = await _scoring_version(work.session, model_id, wish.version)
+        data = await datasets.version(work.session, wish.dataset_id, wish.dataset_version)
+        if data.status is DatasetStatus.INVALID:
+            raise not_ready(data)
+        row = BatchPredictionRow(
+            id=new_id(),
+            tenant_id=who.workspace_id,
+            model_id=model_id,
+            model_version_id=version.id,
+            dataset_version_id=data.id,
+            created_by=who.user_id,
+            file_name=data.file_name,
+            output_format=wish.output_format,
+            return_probabilities=wish.return_probabilities,
+        )
+        waits_for = JobId(data.job_id) if data.status is DatasetStatus.PROCESSING else None
+        return await _add(work, row, who, waits_for)
 
-    async def score_file(self, request: Request, model_id: UUID, who: Principal) -> BatchPredictionRow:
+    async def score_file(
+        self, request: Request, model_id: UUID, who: Principal, work: UnitOfWork, claim: ClaimUpload
+    ) -> BatchPredictionRow:
         """Raises what `receive` raises, `Invalid` for the fields, `ModelNotFound`, `ModelNotTrained`. A refusal leaves no object behind."""
-        who.need_scope(Scope.PREDICT)
         batch_id = new_id()
         key = f"scores/{batch_id}/{new_id()}/raw"
         upload = await receive(request, self.objects, key, max_bytes=self.max_upload_bytes)
         try:
             form = read_form(BatchForm, single_values(upload.fields))
-            async with self.database.writing(who.workspace_id) as work:
-                version = await _scoring_version(work.session, model_id, form.version)
-                row = BatchPredictionRow(
-                    id=batch_id,
-                    tenant_id=who.workspace_id,
-                    model_id=model_id,
-                    model_version_id=version.id,
-                    created_by=who.user_id,
-                    file_name=upload.file_name[:255],
-                    file_key=key,
-                    file_sha256=upload.stored.sha256,
-                    output_format=form.output_format,
-                    return_probabilities=form.return_probabilities,
-                )
-                return await _add(work, row, who, None)
+            await claim(work, upload.digest)
+            version = await _scoring_version(work.session, model_id, form.version)
+            row = BatchPredictionRow(
+                id=batch_id,
+                tenant_id=who.workspace_id,
+                model_id=model_id,
+                model_version_id=version.id,
+                created_by=who.user_id,
+                file_name=upload.file_name[:255],
+                file_key=key,
+                file_sha256=upload.stored.sha256,
+                output_format=form.output_format,
+                return_probabilities=form.return_probabilities,
+            )
+            return await _add(work, row, who, None)
         except (
-            Problem
+            Problem,
+            Replay,
         ):  # a refusal, so nothing is committed; after anything else that is not certain, and the sweep looks
             await asyncio.to_thread(self.objects.delete, key)
             raise

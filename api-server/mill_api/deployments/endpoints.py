@@ -7,7 +7,16 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from mill_kit.http.problems import MEDIA_TYPE
 
-from mill_api.access.dependencies import Me, Paging, ProjectEditor, Reading, Work
+from mill_api.access.dependencies import (
+    Me,
+    Paging,
+    PredictingUploadWork,
+    PredictingWork,
+    ProjectEditor,
+    Reading,
+    UploadClaim,
+    Work,
+)
 from mill_api.db import ReadSession, WriteSession
 from mill_api.db.pages import Page
 from mill_api.deployments import repository
@@ -117,15 +126,19 @@ async def show_deployment(deployment_id: UUID, session: Reading, service: Deploy
 
 
 @batches.post("/models/{model_id}/batch-predictions", status_code=202)
-async def score_dataset(model_id: UUID, wish: BatchWish, me: Me, service: Batches) -> BatchPrediction:
+async def score_dataset(
+    model_id: UUID, wish: BatchWish, me: Me, work: PredictingWork, service: Batches
+) -> BatchPrediction:
     """Score a dataset as a job; follow `job_id`, then download the result."""
-    return BatchPrediction.of(await service.score_dataset(model_id, wish, me))
+    return BatchPrediction.of(await service.score_dataset(work, model_id, wish, me))
 
 
 @batches.post("/models/{model_id}/batch-predictions/upload", status_code=202, openapi_extra=_FILE_BODY)
-async def score_file(model_id: UUID, request: Request, me: Me, service: Batches) -> BatchPrediction:
+async def score_file(
+    model_id: UUID, request: Request, me: Me, work: PredictingUploadWork, claim: UploadClaim, service: Batches
+) -> BatchPrediction:
     """Score a file as a job. It is streamed to the store like a dataset, but none is made of it."""
-    return BatchPrediction.of(await service.score_file(request, model_id, me))
+    return BatchPrediction.of(await service.score_file(request, model_id, me, work, claim))
 
 
 @batches.get("/batch-predictions")

@@ -5,6 +5,7 @@ While one request works, a lock of PostgreSQL that ends with its transaction kee
 
 import hashlib
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,6 +16,9 @@ from mill_api.db import UnitOfWork
 from mill_api.once.errors import IdempotencyKeyReused, InvalidIdempotencyKey, Replay, RequestInFlight
 from mill_api.once.seal import Seal
 from mill_api.once.tables import IdempotencyKeyRow
+
+ClaimUpload = Callable[[UnitOfWork, str], Awaitable[None]]
+"""`claim` for a body that was streamed: the transaction, and the digest of what came."""
 
 HEADER = "Idempotency-Key"
 _FORM = re.compile(r"[\x21-\x7e]{1,255}")
@@ -87,7 +91,9 @@ def _key(request: Request) -> str | None:
     key = given[0].strip()
     key = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
     if len(given) > 1 or not _FORM.fullmatch(key):
-        raise InvalidIdempotencyKey("Send one key of 1 to 255 visible ASCII characters, a new UUID for each new request")
+        raise InvalidIdempotencyKey(
+            "Send one key of 1 to 255 visible ASCII characters, a new UUID for each new request"
+        )
     return key
 
 

@@ -4,6 +4,8 @@ Called by endpoints that take a file. Whatever ends the stream early (the client
 """
 
 import asyncio
+import hashlib
+import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +26,12 @@ class Upload:
     stored: ObjectInfo
     file_name: str
     fields: dict[str, list[str]]
+
+    @property
+    def digest(self) -> str:
+        """Of all that came, so that two requests can be compared; boundaries and the order of the parts do not count."""
+        told = json.dumps([self.stored.sha256, self.file_name, self.fields], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()
 
 
 async def receive(request: Request, store: ObjectStore, key: str, *, max_bytes: int) -> Upload:

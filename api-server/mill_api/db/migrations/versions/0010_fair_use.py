@@ -63,7 +63,9 @@ def _answers() -> None:
         sa.Column("sealed", sa.LargeBinary, nullable=False),
         _moment("created_at"),
         _moment("updated_at"),
-        sa.UniqueConstraint("tenant_id", "user_id", "key_sha256", name="uq_idempotency_keys_tenant_id_user_id_key_sha256"),
+        sa.UniqueConstraint(
+            "tenant_id", "user_id", "key_sha256", name="uq_idempotency_keys_tenant_id_user_id_key_sha256"
+        ),
     )
     op.create_index("ix_idempotency_keys_created_at", "idempotency_keys", ["created_at"])
     for statement in protect_tenant_table("idempotency_keys", system="SELECT, DELETE", grants="SELECT, INSERT"):
