@@ -28,7 +28,8 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Promise:
-    """One row of the table. `full` 0: every case there is must be tried, so one clean run is enough.
+    """One row of the table. `full` 0: every case there is must be tried, so one clean run is enough. `counted_by` names the
+    variable that tells a test how many trials to make.
 
     `short_of` says what of the figure the runs leave out: such a promise is bounded at best. `missing` says what an untried one waits for.
     """
@@ -41,6 +42,7 @@ class Promise:
     unit: str
     tests: tuple[str, ...] = ()
     repeat: int = 1
+    counted_by: str = ""
     short_of: str = ""
     missing: str = ""
 

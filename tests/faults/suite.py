@@ -1,8 +1,10 @@
 """Promises that ordinary tests prove: run those tests and count them. A test may count more trials: `record_property("trials", n)`."""
 
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,29 +19,26 @@ def run_suite(course: Course, promise: Promise, full: int | None = None) -> list
     skipped: list[str] = []
     for round_ in range(max(1, round(promise.repeat * course.scale))):
         report = course.folder / f"suite-{promise.number}-{round_}.xml"
-        run_pytest(promise.tests, report)
+        asked = course.trials(promise.number) if promise.counted_by else 1
+        run_pytest(promise.tests, report, {promise.counted_by: str(asked)} if promise.counted_by else {})
         for case in ET.parse(report).iter("testcase"):  # noqa: S314 - written by pytest a moment ago
             if case.find("skipped") is not None:
                 skipped.append(case.get("name", "?"))
                 continue
             counted = [one.get("value") for one in case.iter("property") if one.get("name") == "trials"]
-            trials += int(counted[0] or 1) if counted else 1
+            trials += int(counted[0] or 1) if counted else asked
             failures += int(case.find("failure") is not None or case.find("error") is not None)
     notes = f"Skipped: {', '.join(sorted(set(skipped)))}." if skipped else ""
     result = trial.result(trials, failures or int(trials == 0), notes=notes)
     return [result if full is None else replace(result, full=full)]
 
 
-def run_pytest(tests: tuple[str, ...], report: Path) -> None:
+def run_pytest(tests: tuple[str, ...], report: Path, environment: Mapping[str, str]) -> None:
     """What pytest says goes to a log beside the report."""
     options = ("-q", "-p", "no:cacheprovider", "--no-header", f"--junitxml={report}", "-o", "junit_family=xunit2")
+    command = [sys.executable, "-m", "pytest", *options, "-o", "timeout=900", *tests]
+    given = {**os.environ, **environment}
     with report.with_suffix(".log").open("wb") as log:
-        subprocess.run(
-            [sys.executable, "-m", "pytest", *options, *tests],
-            cwd=ROOT,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+        subprocess.run(command, cwd=ROOT, env=given, stdout=log, stderr=subprocess.STDOUT, check=False)
     if not report.is_file():
         raise ChildProcessError(f"pytest did not run: see {report.with_suffix('.log')}")
