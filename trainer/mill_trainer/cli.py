@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from mill_contracts.problems import ProblemDocument
-from mill_contracts.tasks import ProfileTask, ScoreTask, TrainTask
+from mill_contracts.tasks import AdoptTask, ProfileTask, ScoreTask, TrainTask
 from mill_contracts.wire import Refused, Succeeded
 from mill_kit.problems import Problem, TooLarge
 
 from mill_trainer import limits
 from mill_trainer.reporting import PipeReport, Report
 
-Task = ProfileTask | TrainTask | ScoreTask
-TASKS: dict[str, type[Task]] = {"profile": ProfileTask, "train": TrainTask, "score": ScoreTask}
+Task = ProfileTask | TrainTask | ScoreTask | AdoptTask
+TASKS: dict[str, type[Task]] = {"profile": ProfileTask, "train": TrainTask, "score": ScoreTask, "adopt": AdoptTask}
 
 
 class OutOfMemory(TooLarge):
@@ -69,6 +69,10 @@ def _run(task: Task, report: Report) -> None:
             from mill_trainer.score import score
 
             score(task, report)
+        case AdoptTask():
+            from mill_trainer.adopt import adopt
+
+            adopt(task, report)
 
 
 def _out_of_memory(task: Task) -> OutOfMemory:
@@ -81,7 +85,9 @@ def _files(out_dir: Path) -> tuple[str, ...]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mill-trainer", description="Profile, train, score: files in, files out.")
+    parser = argparse.ArgumentParser(
+        prog="mill-trainer", description="Profile, train, score, adopt: files in, files out."
+    )
     parser.add_argument("verb", choices=sorted(TASKS))
     parser.add_argument("--task", type=Path, required=True, help="JSON document of the task")
     parser.add_argument("--report-fd", type=int, default=1, help="descriptor that gets one JSON message per line")

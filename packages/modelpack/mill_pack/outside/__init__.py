@@ -1,6 +1,7 @@
 """Model files from outside, taken apart into arrays of our own. Called in the trainer's sandbox, and nowhere else.
 
-`identify` says what a file is, `read_outside` what is in it; `adopted` turns that, outside the sandbox, into a package.
+`identify` says what a file is, `read_outside` what is in it; `encoder_for`, `classes_for` and `golden_for` make of that, outside the
+sandbox, what a package needs.
 Nothing of the file itself is kept.
 """
 
@@ -9,6 +10,7 @@ from mill_contracts.adoption import ModelFileFormat, ModelFramework
 from mill_pack.outside.errors import CodeInModelFile, ModelFileRejected
 from mill_pack.outside.found import Found, FoundModel, InputStep
 from mill_pack.outside.identify import identify
+from mill_pack.outside.signature import classes_for, encoder_for, golden_for
 
 __all__ = [
     "CodeInModelFile",
@@ -16,6 +18,9 @@ __all__ = [
     "FoundModel",
     "InputStep",
     "ModelFileRejected",
+    "classes_for",
+    "encoder_for",
+    "golden_for",
     "identify",
     "read_outside",
 ]

@@ -1,0 +1,103 @@
+"""The prepared process: it loads one framework's libraries, then forks a child for each request and tells how it went.
+
+`python -I -m mill_trainer.adopt.sandbox.server FRAMEWORK`, started by `client` alone; requests on standard input, answers on
+standard output. Only the forked children see a byte from outside, after they have locked themselves in. What a child answers
+is passed on unread.
+"""
+
+import contextlib
+import gc
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from mill_contracts.adoption import ModelFramework
+
+from mill_trainer.adopt.room import answer, prepare
+from mill_trainer.adopt.sandbox.confine import Bounds, confine, die_with_parent
+from mill_trainer.adopt.sandbox.frames import FrameCut, FrameLate, receive, send
+
+_REQUESTS, _ANSWERS = 0, 1
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until the client closes its end."""
+    framework = ModelFramework(arguments[0])
+    die_with_parent()
+    answers = os.dup(_ANSWERS)
+    os.dup2(2, _ANSWERS)  # what a library prints is not an answer
+    prepare(framework)
+    gc.collect()
+    gc.freeze()  # the children share these pages as long as nobody counts on them
+    send(answers, {"ready": True})
+    while True:
+        try:
+            head, body = receive(_REQUESTS)
+        except FrameCut:
+            return 0
+        _serve(answers, framework, head, body)
+
+
+def _serve(answers: int, framework: ModelFramework, head: dict[str, Any], body: bytes) -> None:
+    bounds = Bounds(int(head["memory_bytes"]), float(head["seconds"]))
+    heard, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(heard)
+        _be_the_child(told, framework, head, body, bounds)
+    os.close(told)
+    deadline = time.monotonic() + bounds.seconds
+    said: tuple[dict[str, Any], bytes] | None = None
+    late = False
+    try:
+        said = receive(heard, deadline)
+    except FrameLate:
+        late = True
+    except FrameCut:
+        pass
+    finally:
+        os.close(heard)
+    status = _end(child)
+    ending = {"late": late, "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) and said is None else None}
+    ending["status"] = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
+    send(answers, {"ending": ending, "said": said[0] if said else None}, said[1] if said else b"")
+
+
+def _end(child: int) -> int:
+    """The child's status; one that has answered, or did not in time, is killed with its group."""
+    for _ in range(50):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status
+        time.sleep(0.001)
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(child, signal.SIGKILL)
+    return os.waitpid(child, 0)[1]
+
+
+def _be_the_child(told: int, framework: ModelFramework, head: dict[str, Any], body: bytes, bounds: Bounds) -> None:
+    """Never returns."""
+    status = 1
+    try:
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(nothing, descriptor)
+        os.dup2(told, 3)
+        os.closerange(4, 256)
+        gc.disable()
+        confine(bounds)
+        send(3, *answer(framework, head, body))
+        status = 0
+    except MemoryError:
+        status = 2
+    except BaseException:
+        status = 3
+    finally:
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
