@@ -79,9 +79,9 @@ class Decider:
 
     def many(self, outputs: FloatArray, warnings: tuple[str, ...], rows_with_missing: int) -> Predictions:
         """From (n, outputs). Raises `InvalidInput` naming the first row that is not finite."""
-        finite = np.isfinite(outputs).all(axis=1)
+        finite = np.isfinite(outputs)
         if not finite.all():
-            raise _not_finite(int(np.argmin(finite)))
+            raise _not_finite(int(np.argmin(finite.all(axis=1))))
         if not self.labels:
             nothing = np.zeros(len(outputs), dtype=np.bool_)
             values = np.ascontiguousarray(outputs[:, 0])
@@ -100,6 +100,8 @@ class Decider:
         )
 
     def _winners(self, outputs: FloatArray) -> NDArray[np.intp]:
+        if self._threshold is None and len(self.labels) == 2:
+            return (outputs[:, 1] > outputs[:, 0]).astype(np.intp)
         if self._threshold is None:
             return outputs.argmax(axis=1)
         is_positive = outputs[:, self._positive] >= self._threshold

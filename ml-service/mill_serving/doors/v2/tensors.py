@@ -128,9 +128,11 @@ def decoded(name: str, text: bytes) -> str:
 
 def to_bytes(tensor: Tensor) -> bytes:
     if tensor.datatype != BYTES:
-        return tensor.values.astype(DTYPES[tensor.datatype]).tobytes()
-    texts = [text.encode() for text in tensor.values.tolist()]
-    return b"".join(struct.pack("<I", len(text)) + text for text in texts)
+        return tensor.values.astype(DTYPES[tensor.datatype], copy=False).tobytes()
+    texts: list[str] = tensor.values.tolist()
+    encoded = ((text, text.encode()) for text in set(texts))
+    packed = {text: struct.pack("<I", len(raw)) + raw for text, raw in encoded}  # of few labels, each many times
+    return b"".join(map(packed.__getitem__, texts))
 
 
 def as_objects(values: Sequence[Any]) -> NDArray[Any]:

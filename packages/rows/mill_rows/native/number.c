@@ -110,8 +110,10 @@ static const char *read_exponent(const char *position, const char *end, int *pow
 const char *read_number(const char *position, const char *end, double *value) {
     const char *begin = position;
     uint64_t digits = 0;
-    int negative = position < end && *position == '-', power = 0, is_whole = 1;
-    position += negative;
+    int power = 0, is_whole = 1;
+    if (position >= end) return NULL;
+    uint64_t is_negative = *position == '-';
+    position += is_negative;
     if (position >= end || !is_digit(*position)) return NULL;
     const char *first = position;
     position = read_digits(position, end, &digits);
@@ -137,6 +139,10 @@ const char *read_number(const char *position, const char *end, double *value) {
         found = power < 0 ? (double)digits / TENS[-power] : (double)digits * TENS[power];
     else if (power < LOWEST_POWER || power > HIGHEST_POWER || !by_128_bits(digits, power, &found))
         return slowly(begin, position, value) ? position : NULL;
-    *value = negative && !(is_whole && !digits) ? -found : found; /* -0 is the whole number 0 */
+    is_negative &= !(is_whole && !digits); /* -0 is the whole number 0 */
+    uint64_t bits;
+    memcpy(&bits, &found, sizeof bits);
+    bits |= is_negative << 63; /* a branch would be wrong half the time */
+    memcpy(value, &bits, sizeof bits);
     return position;
 }
