@@ -111,8 +111,14 @@ async def signed_in(me: Me) -> Principal:
     return me
 
 
+async def predictor(me: Me) -> Principal:
+    """Whoever may predict: any member, or a key with the scope."""
+    me.need_scope(Scope.PREDICT)
+    return me
+
+
+Predictor = Annotated[Principal, Depends(predictor)]
 Member = Annotated[Principal, Depends(require(Role.USER))]
-DataScientist = Annotated[Principal, Depends(require(Role.DATA_SCIENTIST))]
 ProjectEditor = Annotated[Principal, Depends(project_editor)]
 WorkspaceAdmin = Annotated[Principal, Depends(require(Role.ADMIN))]
 SignedIn = Annotated[Principal, Depends(signed_in)]

@@ -8,10 +8,10 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from mill_kit.http.problems import MEDIA_TYPE
 
 from mill_api.access.dependencies import (
-    Me,
     Paging,
     PredictingUploadWork,
     PredictingWork,
+    Predictor,
     ProjectEditor,
     Reading,
     UploadClaim,
@@ -127,7 +127,7 @@ async def show_deployment(deployment_id: UUID, session: Reading, service: Deploy
 
 @batches.post("/models/{model_id}/batch-predictions", status_code=202)
 async def score_dataset(
-    model_id: UUID, wish: BatchWish, me: Me, work: PredictingWork, service: Batches
+    model_id: UUID, wish: BatchWish, me: Predictor, work: PredictingWork, service: Batches
 ) -> BatchPrediction:
     """Score a dataset as a job; follow `job_id`, then download the result."""
     return BatchPrediction.of(await service.score_dataset(work, model_id, wish, me))
@@ -135,7 +135,7 @@ async def score_dataset(
 
 @batches.post("/models/{model_id}/batch-predictions/upload", status_code=202, openapi_extra=_FILE_BODY)
 async def score_file(
-    model_id: UUID, request: Request, me: Me, work: PredictingUploadWork, claim: UploadClaim, service: Batches
+    model_id: UUID, request: Request, me: Predictor, work: PredictingUploadWork, claim: UploadClaim, service: Batches
 ) -> BatchPrediction:
     """Score a file as a job. It is streamed to the store like a dataset, but none is made of it."""
     return BatchPrediction.of(await service.score_file(request, model_id, me, work, claim))
@@ -169,7 +169,7 @@ async def delete_batch(batch_id: UUID, me: ProjectEditor, work: Work, service: B
 
 
 @predictions.post("", response_model=Prediction)
-async def predict(request: Request, wish: PredictionWish, me: Me, service: Predictions) -> Response | Prediction:
+async def predict(request: Request, wish: PredictionWish, me: Predictor, service: Predictions) -> Response | Prediction:
     """Predict one row through the api-server and keep it in the history; what ml-service refuses comes back as it is."""
     row = await service.predict(request, wish, me)
     if row.status != 200:

@@ -21,7 +21,15 @@ SIGNER = TokenSigner(KEY, 60)
 
 def claims(**changes: Any) -> dict[str, Any]:
     now = int(time.time())
-    plain = {"iss": ISSUER, "aud": AUDIENCE, "sub": str(uuid4()), "tid": str(uuid4()), "role": "admin", "jti": "x"}
+    plain = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": str(uuid4()),
+        "tid": str(uuid4()),
+        "role": "admin",
+        "jti": "x",
+        "sid": str(uuid4()),
+    }
     return {key: value for key, value in (plain | {"iat": now, "exp": now + 60} | changes).items() if value is not None}
 
 
@@ -38,7 +46,7 @@ def unsigned(algorithm: str) -> str:
 
 def test_a_token_says_who_and_where() -> None:
     user, workspace = UserId(uuid4()), WorkspaceId(uuid4())
-    principal = SIGNER.read(SIGNER.issue(user, workspace, Role.DATA_SCIENTIST))
+    principal = SIGNER.read(SIGNER.issue(user, workspace, Role.DATA_SCIENTIST, uuid4()))
     assert (principal.user_id, principal.workspace_id, principal.role) == (user, workspace, Role.DATA_SCIENTIST)
 
 
