@@ -80,6 +80,12 @@ generate: setup ## Make the generated files anew: OpenAPI, settings, problems, c
 bench: setup ## Measure uploads, profiles, trainings and predictions against their limits
 	@$(RUN)/python benchmarks/run.py $(ARGS)
 
+.PHONY: bench-serving bench-flame
+bench-serving: setup ## Measure serving beside eight peers, which it installs by itself (ARGS="--quick"; needs wrk)
+	@$(RUN)/python benchmarks/serving/run.py $(ARGS)
+bench-flame: setup ## Record a flame graph of ml-service under load (needs wrk)
+	@$(RUN)/python benchmarks/serving/run.py --flame $(ARGS)
+
 .PHONY: clean
 clean: ## Remove caches and builds (the data in .modelmill stay)
 	@rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -210,6 +210,9 @@ def _invocations(model: Model, rows: Rows) -> Request:
 
 def _read_document(_: Model, body: bytes, __: Mapping[str, str]) -> Found:
     document = json.loads(body)
+    if isinstance(document, list):
+        answers: list[dict[str, Any]] = document
+        return Found([one["class"] for one in answers], np.array([one["probabilities"] for one in answers]))
     document = document.get("predictions", document)
     return Found([int(place) for place in document["classes"]], np.array(document["probabilities"]))
 
