@@ -17,7 +17,7 @@ class IdempotencyKeyRow(TenantRow):
         Index("ix_idempotency_keys_created_at", "created_at"),
     )
 
-    tenant_id: Mapped[UUID]
+    tenant_id: Mapped[UUID] = mapped_column(index=False)  # the unique index begins with it
     user_id: Mapped[UUID]
     key_sha256: Mapped[str] = mapped_column(Text)
     fingerprint: Mapped[str] = mapped_column(Text)

@@ -16,7 +16,7 @@ class QuotaRow(TenantRow):
 
     __tablename__ = "quotas"
 
-    tenant_id: Mapped[UUID] = mapped_column(unique=True)
+    tenant_id: Mapped[UUID] = mapped_column(unique=True, index=False)
     bytes: Mapped[int | None] = mapped_column(BigInteger)
     running_jobs: Mapped[int | None] = mapped_column(BigInteger)
     models: Mapped[int | None] = mapped_column(BigInteger)

@@ -55,7 +55,8 @@ async def test_health_and_metrics_are_never_counted(serving: MakeClient) -> None
 async def test_each_user_has_a_bucket_of_their_own_wherever_they_come_from(serving: MakeClient) -> None:
     async with serving(limits=TIGHT | {"burst": 8}) as client:
         ada = await register(client, "ada")
-        assert await statuses(client, 10) == [401] * 6 + [429] * 4  # registering and signing in took two from the address's
+        # registering and signing in took two of the address's
+        assert await statuses(client, 10) == [401] * 6 + [429] * 4
         found = await statuses(client, 10, **ada.headers)
         assert found == [200] * 7 + [429] * 3  # and signing in asked once who she is
         answer = await client.get("/api/v1/projects", headers=ada.headers)

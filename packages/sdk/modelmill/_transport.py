@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx
 
 from modelmill._errors import ConnectionFailed, TimedOut, UnexpectedAnswer, error_for
 from modelmill._tokens import Identity
 
+KEY_HEADER = "Idempotency-Key"
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 LONGEST_WAIT = 20.0
 
@@ -28,10 +30,16 @@ class Retries:
         time.sleep(self.seconds(attempt, answer))
 
     def seconds(self, attempt: int, answer: httpx.Response | None) -> float:
-        named = answer.headers.get("retry-after", "") if answer is not None else ""
-        if named.isdigit():
-            return min(float(named), LONGEST_WAIT)
-        return min(self.wait * 2**attempt, LONGEST_WAIT) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, hides nothing
+        """Never less than the server says, and a little more, so that clients refused together do not come back together."""
+        named = _named_wait(answer)
+        if named is not None:
+            return named + random.uniform(0.0, self.wait + named / 4)  # noqa: S311 - spreads load, hides nothing
+        return min(self.wait * 2**attempt, LONGEST_WAIT) * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+def _named_wait(answer: httpx.Response | None) -> float | None:
+    named = answer.headers.get("retry-after", "") if answer is not None else ""
+    return float(named) if named.isdigit() else None
 
 
 def path(*parts: object) -> str:
@@ -51,6 +59,16 @@ class Transport:
     def post(self, url: str, body: Mapping[str, Any] | None = None, *, idempotent: bool = False) -> Any:
         return self.json("POST", url, idempotent=idempotent, json=_given(body) if body is not None else None)
 
+    def create(self, url: str, body: Mapping[str, Any] | None = None) -> Any:
+        """A POST that makes something: sent with a key of its own, so that it may be repeated and is carried out once."""
+        headers = {KEY_HEADER: str(uuid4())}
+        return self.json("POST", url, idempotent=True, json=_given(body) if body is not None else None, headers=headers)
+
+    def upload(self, url: str, fields: Mapping[str, Any], files: Mapping[str, Any], *, again: bool) -> Any:
+        """A multipart POST with a key of its own; `again` where the file can be read from its beginning once more."""
+        headers = {KEY_HEADER: str(uuid4())}
+        return self.json("POST", url, idempotent=again, data=fields, files=files, timeout=None, headers=headers)
+
     def patch(self, url: str, body: Mapping[str, Any]) -> Any:
         return self.json("PATCH", url, json=dict(body))
 
@@ -63,17 +81,17 @@ class Transport:
         return _decoded(self._send(method, url, repeatable, options))
 
     def _send(self, method: str, url: str, repeatable: bool, options: dict[str, Any]) -> httpx.Response:
-        attempts = self._retries.attempts if repeatable else 1
+        attempts = self._retries.attempts
         for attempt in range(attempts):
             last = attempt == attempts - 1
             try:
                 answer = self._once(method, url, options)
             except ConnectionFailed:
-                if last:
+                if last or not repeatable:
                     raise
                 self._retries.pause(attempt, None)
                 continue
-            if answer.status_code in RETRIED_STATUSES and not last:
+            if not last and _comes_again(answer, repeatable, refused_too=repeatable or _may_repeat(options)):
                 self._retries.pause(attempt, answer)
                 continue
             _raise_for(answer)
@@ -81,17 +99,20 @@ class Transport:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _once(self, method: str, url: str, options: dict[str, Any]) -> httpx.Response:
+        extra: dict[str, str] = options.get("headers", {})
+        options = {name: value for name, value in options.items() if name != "headers"}
         header = self._identity.header(self.bare_post)
         with translated(url):
-            answer = self._http.request(method, url, headers=header, **options)
+            answer = self._http.request(method, url, headers=header | extra, **options)
         if (
             answer.status_code == 401
             and header
             and _may_repeat(options)
             and self._identity.refused(self.bare_post, header)
         ):
+            again = self._identity.header(self.bare_post) | extra
             with translated(url):
-                answer = self._http.request(method, url, headers=self._identity.header(self.bare_post), **options)
+                answer = self._http.request(method, url, headers=again, **options)
         return answer
 
     def bare_post(self, url: str, fields: dict[str, Any], form: bool) -> dict[str, Any]:
@@ -125,6 +146,17 @@ class Transport:
                 yield answer
             finally:
                 answer.close()
+
+
+def _comes_again(answer: httpx.Response, repeatable: bool, *, refused_too: bool) -> bool:
+    """Whether to ask once more. What was refused for coming too often was not carried out, so any body still at hand may be sent."""
+    status, wait = answer.status_code, _named_wait(answer)
+    if wait is not None and wait > LONGEST_WAIT:
+        return False
+    if status == 429:
+        return refused_too
+    in_flight = status == 409 and KEY_HEADER in answer.request.headers and b"request-in-flight" in answer.content
+    return repeatable and (status in RETRIED_STATUSES or in_flight)
 
 
 @contextmanager

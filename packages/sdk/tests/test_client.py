@@ -20,6 +20,7 @@ from modelmill import (
     JobStillRunning,
     MemoryKeeper,
     NotFound,
+    RateLimited,
     Retries,
     ServerError,
     TimedOut,
@@ -65,13 +66,38 @@ def test_a_write_is_sent_once_whatever_happens(server: Any, mill: Client) -> Non
         server.seen.clear()
         server.answers(failing)
         with pytest.raises((Unavailable, ConnectionFailed)):
-            mill.projects.create("P")
+            mill.models.undeploy("m")
         assert len(server.seen) == 1
 
 
-def test_the_wait_that_the_server_names_is_kept_but_never_too_long() -> None:
-    assert QUICK.seconds(0, httpx.Response(429, headers={"Retry-After": "7"})) == 7
-    assert QUICK.seconds(0, httpx.Response(429, headers={"Retry-After": "9999"})) == 20
+def test_what_creates_is_sent_again_with_the_same_key_until_it_is_answered(server: Any, mill: Client) -> None:
+    in_flight = answer(server, 409, problem("request-in-flight", 409), headers={"Retry-After": "0"})
+    for failing in (answer(server, 503, {}), answer(server, hang_up=True), in_flight):
+        server.seen.clear()
+        server.answers(failing, answer(server, 201, {"id": "p", "name": "P"}))
+        assert mill.projects.create("P").id == "p"
+        keys = {request.headers["idempotency-key"] for request in server.seen}
+        assert (len(server.seen), len(keys)) == (2, 1)
+    mill.projects.create("P")
+    assert server.seen[-1].headers["idempotency-key"] not in keys
+
+
+def test_any_call_that_comes_too_often_comes_again_when_there_is_room(server: Any, mill: Client) -> None:
+    refused = answer(server, 429, problem("too-many-requests", 429), headers={"Retry-After": "0"})
+    server.answers(refused, refused, answer(server, 200, {}))
+    mill.models.undeploy("m")
+    assert len(server.seen) == 3
+    server.answers(answer(server, 429, problem("too-many-requests", 429), headers={"Retry-After": "3600"}))
+    with pytest.raises(RateLimited):
+        mill.auth.me()
+    assert len(server.seen) == 4, "nobody waits for an hour"
+
+
+def test_the_wait_that_the_server_names_is_kept_with_some_jitter() -> None:
+    waits = {QUICK.seconds(0, httpx.Response(429, headers={"Retry-After": "8"})) for _ in range(20)}
+    assert min(waits) >= 8
+    assert max(waits) <= 10.1
+    assert len(waits) > 10
 
 
 def test_a_silent_server_is_a_time_out(server: Any) -> None:
@@ -225,7 +251,21 @@ def test_an_upload_streams_the_file_and_tells_how_far_it_is(server: Any, mill: C
     assert int(server.seen[0].headers["content-length"]) == len(server.seen[0].body)
 
 
-def test_an_upload_is_never_sent_twice(server: Any, mill: Client) -> None:
+def test_a_file_is_sent_again_whole_with_the_same_key(server: Any, mill: Client, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_bytes(b"a,b\n1,2\n" * 1000)
+    server.answers(
+        answer(server, hang_up=True),
+        answer(server, 201, {"id": "d", "name": "t", "status": "processing", "project_id": "p", "version": 1}),
+    )
+    assert mill.datasets.upload(table, project_id="p").id == "d"
+    first, second = server.seen
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
+    assert table.read_bytes() in first.body
+    assert table.read_bytes() in second.body
+
+
+def test_a_stream_is_never_sent_twice(server: Any, mill: Client) -> None:
     server.answers(answer(server, 503, {}))
     with pytest.raises(Unavailable):
         mill.datasets.upload(io.BytesIO(b"a\n1\n"), project_id="p", name="t")

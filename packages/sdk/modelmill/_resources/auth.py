@@ -35,7 +35,7 @@ class Auth:
     def create_key(self, name: str, *, scopes: Sequence[str] = ("predict",), expires_at: str | None = None) -> ApiKey:
         """Its `key` is shown in this answer and never again."""
         body = {"name": name, "scopes": list(scopes), "expires_at": expires_at}
-        return ApiKey.of(self._transport.post(path("api-keys"), body))
+        return ApiKey.of(self._transport.create(path("api-keys"), body))
 
     def keys(self) -> Iterator[ApiKey]:
         return walk(self._transport, path("api-keys"), ApiKey)

@@ -22,7 +22,7 @@ class Batch:
     ) -> BatchPrediction:
         """Score every row of a dataset; `output_format` is parquet or csv. `options`: version, dataset_version, return_probabilities."""
         body = {"dataset_id": dataset_id, "output_format": output_format, **options}
-        return BatchPrediction.of(self._transport.post(path("models", model_id, "batch-predictions"), body))
+        return BatchPrediction.of(self._transport.create(path("models", model_id, "batch-predictions"), body))
 
     def score_file(
         self,
@@ -39,7 +39,9 @@ class Batch:
         with source.opened as stream:
             body = Counted(stream, progress or quiet, source.total)
             files = {"file": (source.name, body, "application/octet-stream")}
-            answer = self._transport.json("POST", url, data={"output_format": output_format}, files=files, timeout=None)
+            answer = self._transport.upload(
+                url, {"output_format": output_format}, files, again=source.total is not None
+            )
         return BatchPrediction.of(answer)
 
     def get(self, batch_id: str) -> BatchPrediction:

@@ -41,7 +41,7 @@ class Datasets:
         with source.opened as stream:
             body = Counted(stream, progress or quiet, source.total)
             files = {"file": (source.name, body, "application/octet-stream")}
-            answer = self._transport.json("POST", path("datasets"), data=fields, files=files, timeout=None)
+            answer = self._transport.upload(path("datasets"), fields, files, again=source.total is not None)
         return Dataset.of(answer)
 
     def wait(self, dataset: Dataset | str, *, timeout: float | None = None, on_event: OnEvent | None = None) -> Dataset:

@@ -4,7 +4,15 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from modelmill._errors import ApiError, ConnectionFailed, JobCancelled, JobFailed, JobStillRunning, Unavailable
+from modelmill._errors import (
+    ApiError,
+    ConnectionFailed,
+    JobCancelled,
+    JobFailed,
+    JobStillRunning,
+    RateLimited,
+    Unavailable,
+)
 from modelmill._events import parse_events
 from modelmill._pages import walk
 from modelmill._transport import Transport, path
@@ -33,7 +41,7 @@ class Jobs:
 
     def retry(self, job_id: str) -> Job:
         """A new job with the same work; the answer is the new one."""
-        return Job.of(self._transport.post(path("jobs", job_id, "retry")))
+        return Job.of(self._transport.create(path("jobs", job_id, "retry")))
 
     def logs(self, job_id: str) -> Iterator[LogLine]:
         """What the job has said so far, oldest first."""
@@ -100,7 +108,7 @@ class Jobs:
         while True:
             try:
                 return self.get(job_id)
-            except (ConnectionFailed, Unavailable):
+            except (ConnectionFailed, RateLimited, Unavailable):
                 if time.monotonic() > patience or _is_over(deadline):
                     raise
                 time.sleep(LONGEST_POLL / 2)

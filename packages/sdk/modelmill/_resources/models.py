@@ -38,7 +38,7 @@ class Models:
         """
         body = {"name": name, "project_id": project_id, "dataset_id": dataset_id, "model_type": model_type, **options}
         body |= {"framework": framework, "algorithm": algorithm, "target": target, "parameters": dict(parameters or {})}
-        return Model.of(self._transport.post(path("models"), body))
+        return Model.of(self._transport.create(path("models"), body))
 
     def wait(self, model: Model | str, *, timeout: float | None = None, on_event: OnEvent | None = None) -> Model:
         """Wait for the latest version's training. Raises `JobFailed` with the reason."""

@@ -17,7 +17,7 @@ class Projects:
         self, name: str, *, description: str = "", tags: Sequence[str] = (), config: Mapping[str, Any] | None = None
     ) -> Project:
         body = {"name": name, "description": description, "tags": list(tags), "config": config}
-        return Project.of(self._transport.post(path("projects"), body))
+        return Project.of(self._transport.create(path("projects"), body))
 
     def list(self, **filters: Any) -> Iterator[Project]:
         return walk(self._transport, path("projects"), Project, **filters)
