@@ -97,13 +97,17 @@ def require(role: Role) -> Callable[[Principal], Awaitable[Principal]]:
     return check
 
 
-async def project_editor(request: Request, me: Me, parts: Parts) -> Principal:
-    """A data scientist who may change what the path names: in its project they are no mere viewer."""
-    me.need_role(Role.DATA_SCIENTIST)
-    if not includes(me.role, Role.ADMIN):
-        async with parts.database.reading(me.workspace_id) as session:
-            await parts.projects.require_editor(session, me, request.path_params)
-    return me
+def in_project(*, owner: bool) -> Callable[[Request, Principal, AccessParts], Awaitable[Principal]]:
+    """A dependency: a data scientist who is an editor, or the owner, of the project that what the path names lies in."""
+
+    async def check(request: Request, me: Me, parts: Parts) -> Principal:
+        me.need_role(Role.DATA_SCIENTIST)
+        if not includes(me.role, Role.ADMIN):
+            async with parts.database.reading(me.workspace_id) as session:
+                await parts.projects.require(session, me, request.path_params, owner=owner)
+        return me
+
+    return check
 
 
 async def signed_in(me: Me) -> Principal:
@@ -119,7 +123,8 @@ async def predictor(me: Me) -> Principal:
 
 Predictor = Annotated[Principal, Depends(predictor)]
 Member = Annotated[Principal, Depends(require(Role.USER))]
-ProjectEditor = Annotated[Principal, Depends(project_editor)]
+ProjectEditor = Annotated[Principal, Depends(in_project(owner=False))]
+ProjectOwner = Annotated[Principal, Depends(in_project(owner=True))]
 WorkspaceAdmin = Annotated[Principal, Depends(require(Role.ADMIN))]
 SignedIn = Annotated[Principal, Depends(signed_in)]
 

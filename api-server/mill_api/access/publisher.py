@@ -21,8 +21,8 @@ class Publisher(Protocol):
 class ProjectGuard(Protocol):
     """Who may change what in which project."""
 
-    async def require_editor(self, session: AsyncSession, who: Principal, path: Mapping[str, Any]) -> None:
-        """Raises `ProjectRoleTooLow` when the project that a path parameter leads to is one that `who` may only look at."""
+    async def require(self, session: AsyncSession, who: Principal, path: Mapping[str, Any], *, owner: bool) -> None:
+        """Raises `ProjectRoleTooLow` where `who` is no editor of the project that a path parameter leads to, or no `owner`."""
         ...
 
 

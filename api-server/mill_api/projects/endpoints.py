@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, status
 from mill_contracts.ids import ProjectId, UserId
 
-from mill_api.access.dependencies import ProjectEditor, Reading, Work
+from mill_api.access.dependencies import ProjectEditor, ProjectOwner, Reading, Work
 from mill_api.db.pages import Page
 from mill_api.db.paging import Paging
 from mill_api.once.route import OnceRoute
@@ -15,13 +15,13 @@ from mill_api.projects.contents import ProjectContents, count_contents
 from mill_api.projects.members import ProjectMemberService, named_members
 from mill_api.projects.repository import ProjectFilter, ProjectRepository
 from mill_api.projects.schemas import (
+    NewProjectOwner,
     Project,
     ProjectChange,
     ProjectDeletion,
     ProjectDraft,
     ProjectMember,
     ProjectMemberRole,
-    ProjectOwner,
 )
 from mill_api.projects.service import ProjectService, get_project
 from mill_api.texts import Search, Tag
@@ -44,7 +44,7 @@ def project_service(
     return ProjectService(work, who, parts.project_contents)
 
 
-def project_member_service(work: Work, who: ProjectEditor) -> ProjectMemberService:
+def project_member_service(work: Work, who: ProjectOwner) -> ProjectMemberService:
     return ProjectMemberService(work, who)
 
 
@@ -142,6 +142,6 @@ async def remove_member(project_id: UUID, user_id: UUID, members: Members) -> No
 
 
 @router.put("/{project_id}/owner")
-async def hand_over(project_id: UUID, wanted: ProjectOwner, members: Members) -> Project:
+async def hand_over(project_id: UUID, wanted: NewProjectOwner, members: Members) -> Project:
     """Make another member of the workspace the owner."""
     return Project.of(await members.hand_over(project_id, UserId(wanted.user_id)))

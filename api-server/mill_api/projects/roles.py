@@ -63,7 +63,8 @@ class PathGuard:
 
     finders: Mapping[str, ProjectOf]
 
-    async def require_editor(self, session: AsyncSession, who: Principal, path: Mapping[str, Any]) -> None:
+    async def require(self, session: AsyncSession, who: Principal, path: Mapping[str, Any], *, owner: bool) -> None:
+        needed = ProjectRole.OWNER if owner else ProjectRole.EDITOR
         for name, value in path.items():
             identity = _uuid(value)
             if identity is None:
@@ -72,7 +73,7 @@ class PathGuard:
             found = await finder(session, identity) if finder else identity if name == _PROJECT else None
             project = await session.get(ProjectRow, found) if found else None
             if project is not None:
-                await require_role(session, who, project, ProjectRole.EDITOR)
+                await require_role(session, who, project, needed)
 
 
 def _uuid(value: object) -> UUID | None:

@@ -104,7 +104,7 @@ class ProjectMemberRole(BaseModel):
     role: NamedRole
 
 
-class ProjectOwner(BaseModel):
+class NewProjectOwner(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     user_id: UUID
