@@ -51,7 +51,7 @@ follow() {
 }
 
 mkdir -p "$state"
-for name in nginx proxy headers problems; do cat "$config/$name.conf" >"$state/$name.conf"; done
+for name in nginx proxy headers problems v2_errors v2_problems; do cat "$config/$name.conf" >"$state/$name.conf"; done
 echo "listen ${LISTEN:-8080};" >"$state/listen.conf"
 write_upstreams >"$state/upstreams.conf"
 nginx -e stderr -t -q -p "$state" -c nginx.conf

@@ -4,120 +4,17 @@ import http.client
 import json
 import os
 import re
-import shutil
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from mill_kit.http.security import HEADERS
 
-PATIENCE = 15.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
-        time.sleep(0.02)
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@dataclass
-class Service:
-    """One process of `upstream.py`; what it notes is in `notes`."""
-
-    name: str
-    port: int
-    process: "subprocess.Popen[bytes]"
-    notes: Path
-
-    @property
-    def place(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def noted(self) -> list[str]:
-        return self.notes.read_text().splitlines()
-
-
-@contextmanager
-def service(name: str, folder: Path, port: int | None = None) -> Generator[Service]:
-    port, notes = port or free_port(), folder / f"{name}.notes"
-    program = [sys.executable, str(Path(__file__).with_name("upstream.py")), name, str(port)]
-    with notes.open("wb") as out:
-        process = subprocess.Popen(program, stdout=out)
-    try:
-        until(lambda: listens(port), f"{name} listens")
-        yield Service(name, port, process, notes)
-    finally:
-        process.kill()
-        process.wait(10)
-
-
-@dataclass(frozen=True)
-class Edge:
-    url: str
-    port: int
-    state: Path
-    process: "subprocess.Popen[bytes]"
-
-    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
-        with httpx.Client(base_url=self.url, timeout=PATIENCE, trust_env=False) as client:
-            return client.request(method, path, **options)
-
-
-@contextmanager
-def edge(nginx: str, config: Path, api: str, ml: str) -> Generator[Edge]:
-    """In a folder under /tmp that an ordinary user may enter: that is who nginx runs as, in production too."""
-    state, port = Path(tempfile.mkdtemp(prefix="modelmill-edge-")), free_port()
-    copy = state / "config"
-    shutil.copytree(config, copy)
-    user, group = ("nobody", "nogroup") if os.getuid() == 0 else (None, None)
-    if user and group:
-        (state / "log").touch()
-        for path in (state, state / "log"):
-            shutil.chown(path, user, group)
-    told = {"API_SERVER": api, "ML_SERVICE": ml, "LISTEN": f"127.0.0.1:{port}", "RESOLVE_SECONDS": "0.2"}
-    told |= {"NGINX_STATE": str(state / "run"), "PATH": f"{Path(nginx).parent}:/usr/sbin:/usr/bin:/bin"}
-    with (state / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [copy / "run.sh"],
-            env=told,
-            stdout=log,
-            stderr=log,
-            cwd=state,
-            user=user,
-            group=group,
-            extra_groups=[] if user else None,
-        )
-    try:
-        until(lambda: listens(port) or process.poll() is not None, "nginx listens")
-        assert process.poll() is None, (state / "log").read_text()
-        yield Edge(f"http://127.0.0.1:{port}", port, state / "run", process)
-    finally:
-        process.terminate()
-        process.wait(10)
-        shutil.rmtree(state)
+from tests.stack.edges import PATIENCE, Edge, Service, edge, free_port, service, until
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +54,16 @@ def front(nginx: str, root: Path, api: Service, replicas: tuple[Service, Service
         ("/models/", "ml", "/models/"),
         ("/models/iris/schema", "ml", "/models/iris/schema"),
         ("/stats", "ml", "/stats"),
+        ("/pool/stats", "ml", "/pool/stats"),
+        ("/logs", "ml", "/logs"),
+        ("/logs/stats", "ml", "/logs/stats"),
+        ("/performance/0123456789abcdef", "ml", "/performance/0123456789abcdef"),
+        ("/invocations", "ml", "/invocations"),
+        ("/ping", "ml", "/ping"),
+        ("/models/iris/invocations", "ml", "/models/iris/invocations"),
+        ("/predict", "ml", "/predict"),
+        ("/predict_proba/iris", "ml", "/predict_proba/iris"),
+        ("/v2", "ml", "/v2"),
         ("/predict/team%2Firis", "ml", "/predict/team%2Firis"),
         ("/v2/health/ready", "ml", "/v2/health/ready"),
         ("/ml/health", "ml", "/health"),
@@ -182,6 +89,8 @@ def test_each_path_goes_to_its_service_as_it_came(front: Edge, path: str, who: s
         "/api/..%2fmetrics",
         "/admin",
         "/.env",
+        "/predicted",
+        "/v2x",
         "/_problem/414",
     ],
 )

@@ -8,7 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Echo(BaseHTTPRequestHandler):
-    """`/predict/refuse` with a problem of its own, `/predict/secured` with headers of its own, `…/events` in two parts, else an echo."""
+    """`/predict/refuse` and `/v2/models/refused/infer` with refusals of its own, `/predict/secured` with headers of its own, `…/events` in
+    two parts, `…/slow` after five seconds, else an echo.
+    """
 
     protocol_version = "HTTP/1.1"
     name = ""
@@ -16,6 +18,9 @@ class Echo(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path.endswith("/events"):
             self._stream()
+        elif self.path.endswith("/slow"):
+            time.sleep(5)
+            self._answer(b"")
         else:
             self._answer(b"")
 
@@ -23,6 +28,9 @@ class Echo(BaseHTTPRequestHandler):
         if self.path == "/predict/refuse":
             self.rfile.read(int(self.headers["Content-Length"]))
             self._reply(422, b'{"status": 422, "detail": "said the service"}', "application/problem+json")
+        elif self.path == "/v2/models/refused/infer":
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._reply(422, b'{"error": "said the service"}')
         elif self.path == "/predict/secured":
             self.rfile.read(int(self.headers["Content-Length"]))
             self._reply(200, b"{}", extra={"X-Frame-Options": "DENY", "Content-Security-Policy": "default-src 'self'"})
