@@ -3,22 +3,25 @@
 Called by `sandbox.server`: `prepare` before any byte from outside is there, `answer` in the locked child.
 """
 
+import importlib
 import warnings
 from typing import Any
 
 from mill_contracts.adoption import ModelFramework
 from mill_kit.problems import Problem
 from mill_pack import package_of
-from mill_pack.outside import read_outside
+from mill_pack.outside import ModelFileRejected, read_outside
 
-from mill_trainer.adopt.warming import example
+from mill_trainer.adopt.warming import examples
 
 
 def prepare(framework: ModelFramework) -> None:
     """Load everything that reading a model of this framework needs: a locked process opens no file any more."""
     warnings.simplefilter("ignore")
-    data = example(framework)
-    if data is not None:
+    importlib.import_module("numpy.ma")  # numpy itself imports it late
+    for engine in ("forest", "linear", "mlp"):
+        importlib.import_module(f"mill_pack.engines.{engine}")
+    for data in examples(framework):
         read_outside(data, framework)
 
 
@@ -31,5 +34,10 @@ def answer(framework: ModelFramework, head: dict[str, Any], body: bytes) -> tupl
         found = read_outside(body, framework)
     except Problem as problem:
         return {"refused": {"slug": problem.slug, "detail": problem.detail[:1000]}}, b""
+    except MemoryError:
+        raise
+    except Exception as error:  # a reader met what its author did not think of: no reason to take the file
+        detail = f"Reading the file failed: {type(error).__name__}: {str(error)[:300]}"
+        return {"refused": {"slug": ModelFileRejected.slug, "detail": detail}}, b""
     ((name, content),) = found.payload.files.items()
     return {"found": found.model.model_dump(mode="json"), "file": name}, content

@@ -9,8 +9,8 @@ import numpy as np
 from mill_contracts.adoption import ModelFramework
 
 
-def example(framework: ModelFramework) -> bytes | None:
-    """A good file of the framework; None where no library takes part."""
+def examples(framework: ModelFramework) -> list[bytes]:
+    """Good files of the framework; none where no library takes part."""
     random = np.random.default_rng(0)
     x = random.normal(size=(40, 2))
     y = (x[:, 0] > 0).astype(np.int64)
@@ -20,24 +20,23 @@ def example(framework: ModelFramework) -> bytes | None:
 
             matrix = xgboost.DMatrix(x, y)
             booster = xgboost.train({"objective": "binary:logistic", "nthread": 1}, matrix, 1)
-            return bytes(booster.save_raw("ubj"))
+            return [bytes(booster.save_raw("ubj"))]
         case ModelFramework.LIGHTGBM:
             import lightgbm
 
             data = lightgbm.Dataset(x, y, params={"verbose": -1, "min_data_in_leaf": 2})
             settings = {"objective": "binary", "verbose": -1, "num_threads": 1, "min_data_in_leaf": 2}
-            return lightgbm.train(settings, data, 1).model_to_string().encode()
+            return [lightgbm.train(settings, data, 1).model_to_string().encode()]
         case ModelFramework.SKLEARN:
-            return _pipeline(x, y)
+            return _estimators(x, y)
         case ModelFramework.ONNX:
             importlib.import_module("mill_pack.outside.onnx")
-            return None
+            return []
 
 
-def _pipeline(x: np.ndarray, y: np.ndarray) -> bytes:
+def _estimators(x: np.ndarray, y: np.ndarray) -> list[bytes]:
     """Every family of estimators is imported; skops looks their modules up by name."""
     import skops.io
-    from sklearn.dummy import DummyClassifier
     from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
@@ -46,13 +45,10 @@ def _pipeline(x: np.ndarray, y: np.ndarray) -> bytes:
     from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
     warm = (
-        DummyClassifier(),
+        RandomForestClassifier(2, max_depth=2, n_jobs=1),
         GradientBoostingClassifier(n_estimators=1),
         HistGradientBoostingClassifier(max_iter=1, min_samples_leaf=2),
         MLPClassifier((2,), max_iter=200, tol=1.0),
         make_pipeline(SimpleImputer(), StandardScaler(), MinMaxScaler(), LogisticRegression()),
     )
-    for estimator in warm:
-        content = skops.io.dumps(estimator.fit(x, y))
-        skops.io.loads(content, trusted=skops.io.get_untrusted_types(data=content)).predict_proba(x)
-    return skops.io.dumps(RandomForestClassifier(2, max_depth=2, n_jobs=1).fit(x, y))
+    return [skops.io.dumps(estimator.fit(x, y)) for estimator in warm]

@@ -2,7 +2,7 @@
 
 The list was measured with strace while good models of every format were read (docs/guides/uploaded-models.md). Everything that
 starts programs, opens sockets, watches other processes or opens a file for writing kills the process; what is merely not
-on the list fails with EPERM. Executable memory is not to be had.
+on the list fails with EPERM. To such a process there are no files (ENOENT); executable memory is not to be had.
 """
 
 import ctypes
@@ -18,16 +18,18 @@ _MODE_FILTER: Final = 2
 _KILL: Final = 0x80000000
 _ALLOW: Final = 0x7FFF0000
 _ERRNO: Final = 0x00050000
-_EPERM, _EACCES, _ENOSYS = 1, 13, 38
+_EPERM, _ENOENT, _ENOSYS = 1, 2, 38
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 _PROT_EXEC: Final = 4
+_EMPTY_PATH: Final = 0x1000
+"""Of newfstatat: it asks about a descriptor, not about a path."""
 _FOR_WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 ALLOWED: Final = (
     "read", "write", "close", "fstat", "lseek", "brk", "munmap", "mremap", "madvise", "futex", "sched_yield",
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "clock_gettime", "clock_nanosleep", "gettimeofday",
-    "getrandom", "getpid", "gettid", "getrusage", "sched_getaffinity", "restart_syscall", "exit", "exit_group", "newfstatat",
+    "getrandom", "getpid", "gettid", "getrusage", "sched_getaffinity", "restart_syscall", "exit", "exit_group",
 )  # fmt: skip
 FATAL: Final = (
     "socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "sendto", "sendmsg", "recvmsg", "execve",
@@ -115,7 +117,8 @@ def program(machine: Machine, pid: int) -> list[Instruction]:
     rules += [one for name in FATAL if name in calls for one in _verdict(calls[name], _KILL)]
     for name, flags in (("open", 1), ("openat", 2)):
         if name in calls:
-            rules += _when_bits(calls[name], flags, _FOR_WRITING, _KILL, _ERRNO | _EACCES)
+            rules += _when_bits(calls[name], flags, _FOR_WRITING, _KILL, _ERRNO | _ENOENT)
+    rules += _when_bits(calls["newfstatat"], 3, _EMPTY_PATH, _ALLOW, _ERRNO | _ENOENT)
     for name in ("mmap", "mprotect"):
         rules += _when_bits(calls[name], 2, _PROT_EXEC, _ERRNO | _EPERM, _ALLOW)
     rules += _when_same(calls["tgkill"], 0, pid, _ALLOW, _KILL)
