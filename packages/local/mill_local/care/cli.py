@@ -1,4 +1,4 @@
-"""`modelmill backup | restore | doctor`. Added to the command by `mill_local.cli`."""
+"""`modelmill backup | restore | doctor | erase`. Added to the command by `mill_local.cli`."""
 
 import json
 from collections.abc import Generator
@@ -14,8 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from mill_local.care.backup import Summary, Tell, back_up
 from mill_local.care.doctor import Check, Verdict, examine
+from mill_local.care.erase import erase
+from mill_local.care.errors import NotEmpty
 from mill_local.care.installation import Addresses, installation
 from mill_local.care.restore import restore
+from mill_local.files import write_private
 from mill_local.home import Home
 
 HomeOption = Annotated[Path, typer.Option("--home", envvar="MODELMILL_HOME", help="The folder that holds all data.")]
@@ -45,6 +48,7 @@ def commands(app: typer.Typer) -> None:
     app.command()(backup)
     app.command("restore")(restore_command)
     app.command()(doctor)
+    app.command("erase")(erase_command)
 
 
 def backup(
@@ -98,6 +102,33 @@ def doctor(
             _print(check)
     if any(check.verdict is Verdict.FAILED for check in checks):
         raise typer.Exit(1)
+
+
+def erase_command(
+    who: Annotated[str, typer.Argument(help="The e-mail address or the username.")],
+    receipt: Annotated[
+        Path | None, typer.Option("--receipt", help="A new file for the receipt; else it is printed.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    home: HomeOption = DEFAULT_HOME,
+    database_url: DatabaseOption = None,
+    store_url: StoreOption = None,
+    store_access_key: AccessKeyOption = None,
+    store_secret_key: SecretKeyOption = None,
+) -> None:
+    """Erase a person: their account, their own workspaces with all data and models. It cannot be undone."""
+    if not yes:
+        typer.confirm(f"Erase {who} and everything that is theirs alone, for ever?", abort=True)
+    given = Addresses(database_url, store_url, store_access_key, store_secret_key)
+    with friendly(), installation(Home(home.absolute()), given) as source:
+        if receipt is not None and receipt.exists():
+            raise NotEmpty(f"{receipt} exists: name a new file")
+        text = json.dumps(asdict(erase(source, who)), indent=2)
+        if receipt is not None:
+            write_private(receipt.absolute(), text + "\n")
+            typer.echo(f"Erased; the receipt is in {receipt}")
+        else:
+            typer.echo(text)
 
 
 @contextmanager

@@ -18,3 +18,15 @@ class BackupDamaged(StackProblem):
     status = 422
     slug = "backup-damaged"
     title = "The backup is not whole"
+
+
+class NobodyThere(StackProblem):
+    status = 404
+    slug = "nobody-there"
+    title = "Nobody was erased"
+
+
+class StillNeeded(StackProblem):
+    status = 409
+    slug = "still-needed"
+    title = "Somebody else still needs this account"
