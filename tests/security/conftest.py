@@ -4,10 +4,11 @@ They share keys, store and cache as in an installation. Attacks that need worker
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from asgi_lifespan import LifespanManager
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
@@ -17,6 +18,7 @@ from mill_api.db.schema import migrate
 from mill_api.parts import Parts
 from mill_api.settings import Settings
 from mill_api.testing import Person, register, settings_for
+from mill_kit.logs import configure
 from mill_kit.signing import load_private_key
 from mill_local.testing import DatabaseMaker, TestDatabase, fresh_database, postgres_server, valkey_server, valkey_url
 from mill_local.valkey import ValkeyServer
@@ -28,6 +30,15 @@ from tests.security.evidence import ROOT
 from tests.security.support import Estate, make_estate
 
 __all__ = ["fresh_database", "postgres_server", "valkey_server", "valkey_url"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> Iterator[None]:
+    """As in production: structlog's own default draws every traceback with all its variables, which takes seconds."""
+    before = structlog.get_config()
+    configure("security", level="ERROR")
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

@@ -27,10 +27,13 @@ class Forger:
     key: Ed25519PrivateKey
     user: str
     workspace: str
+    session: str
 
     @classmethod
-    def of(cls, key_file: Path, user: str, workspace: str) -> "Forger":
-        return cls(load_private_key(key_file), user, workspace)
+    def of(cls, key_file: Path, token: str) -> "Forger":
+        """Forges what resembles `token`."""
+        claims: dict[str, str] = jwt.decode(token, options={"verify_signature": False})
+        return cls(load_private_key(key_file), claims["sub"], claims["tid"], claims["sid"])
 
     def claims(self, **changes: Any) -> dict[str, Any]:
         now = int(time.time())
@@ -40,6 +43,7 @@ class Forger:
             "sub": self.user,
             "tid": self.workspace,
             "role": "admin",
+            "sid": self.session,
             "iat": now,
             "exp": now + 600,
             "jti": uuid4().hex,

@@ -31,7 +31,7 @@ UNDESCRIBED = {
 @pytest.fixture(scope="module")
 def worthless(settings: Settings, victim: Estate) -> dict[str, dict[str, str]]:
     """Credentials by what is wrong with them."""
-    forger = Forger.of(settings.tokens.private_key_file, str(victim.owner.id), str(victim.owner.workspace_id))
+    forger = Forger.of(settings.tokens.private_key_file, victim.owner.access_token)
     now = int(time.time())
     tokens = {
         "expired": forger.token(iat=now - 7200, exp=now - 3600),
@@ -93,8 +93,8 @@ async def test_another_workspace_sees_and_changes_nothing(
     before = await _everything(client, victim)
     leaks: list[str] = []
     for verb, path in api_routes():
-        if path in ENTRY:
-            continue
+        if (verb != "GET" and "{" not in path) or path.endswith("/events"):
+            continue  # what takes no id is one's own, and may end the sign-in that this test needs
         answer = await client.request(verb, victim.path(path), headers=stranger.owner.headers)
         stolen = [
             name
@@ -177,8 +177,8 @@ async def _everything(client: AsyncClient, estate: Estate) -> str:
         if (
             verb == "GET"
             and not path.endswith(("/events", "/download", "/package", "/me", "/api-keys"))
-            and "jobs" not in path
+            and not {"jobs", "audit", "sessions"} & set(path.split("/"))
         ):
             answer = await client.get(estate.path(path), headers=estate.owner.headers)
-            found[path] = answer.json() if answer.status_code == 200 else answer.status_code
+            found[path] = answer.text if answer.status_code == 200 else answer.status_code
     return json.dumps(found, sort_keys=True)

@@ -1,5 +1,7 @@
 """A20: a token that is wrong in any one way is refused by both services, whoever signed it."""
 
+from dataclasses import replace
+
 import pytest
 from httpx import AsyncClient
 from mill_api.settings import Settings
@@ -13,7 +15,7 @@ TESTS = "test_a20_token_confusion.py"
 
 @pytest.fixture(scope="module")
 def forger(settings: Settings, victim: Estate) -> Forger:
-    return Forger.of(settings.tokens.private_key_file, str(victim.owner.id), str(victim.owner.workspace_id))
+    return Forger.of(settings.tokens.private_key_file, victim.owner.access_token)
 
 
 async def test_both_services_take_the_token_that_is_right(
@@ -60,8 +62,8 @@ async def test_a_token_outlives_neither_the_membership_nor_the_role_for_what_mat
     client: AsyncClient, forger: Forger, victim: Estate, stranger: Estate
 ) -> None:
     """A right signature with a role that its owner never had: the database decides."""
-    colleague = Forger(forger.key, victim.ids["user_id"], str(victim.owner.workspace_id))
-    outsider = Forger(forger.key, str(stranger.owner.id), str(victim.owner.workspace_id))
+    colleague = replace(forger, user=victim.ids["user_id"])
+    outsider = replace(forger, user=str(stranger.owner.id))
     for one in (colleague, outsider):
         answer = await client.post(
             "/api/v1/users",
@@ -69,3 +71,10 @@ async def test_a_token_outlives_neither_the_membership_nor_the_role_for_what_mat
             headers={"Authorization": f"Bearer {one.token(role='admin')}"},
         )
         assert answer.status_code in {401, 403, 404}, answer.text
+
+
+@pytest.mark.parametrize("session", [None, 1.5, "no id", [], "0197a000-0000-7000-8000-000000000000"])
+async def test_a_token_of_no_sign_in_is_refused(client: AsyncClient, forger: Forger, session: object) -> None:
+    """The control plane knows every sign-in that is still one."""
+    answer = await client.get("/api/v1/users", headers={"Authorization": f"Bearer {forger.token(sid=session)}"})
+    assert answer.status_code == 401

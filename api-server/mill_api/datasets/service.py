@@ -7,6 +7,7 @@ from uuid import UUID
 
 from mill_contracts.ids import new_id
 from mill_contracts.tables import DatasetReport, Preview
+from mill_contracts.tokens import Scope
 from mill_kit.problems import Problem
 from mill_kit.store import ObjectInfo, ObjectStore
 from sqlalchemy.exc import IntegrityError
@@ -45,6 +46,7 @@ class DatasetService:
 
         Raises what `storage.uploads.receive` raises, `Invalid` for the fields, `ProjectNotFound`. A refusal leaves no object behind.
         """
+        owner.need_scope(Scope.WRITE)
         version_id = new_id()
         key = f"datasets/{version_id}/{new_id()}/raw"
         upload = await receive(request, self.objects, key, max_bytes=self.max_upload_bytes)
@@ -119,15 +121,20 @@ async def add_version(
     return dataset, version
 
 
-async def change(work: UnitOfWork, dataset_id: UUID, wish: DatasetChange) -> tuple[DatasetRow, DatasetVersionRow]:
+async def change(
+    work: UnitOfWork, dataset_id: UUID, wish: DatasetChange, user: Principal
+) -> tuple[DatasetRow, DatasetVersionRow]:
     """Raises `DatasetNotFound`, `DatasetNameTaken`."""
     dataset, latest = await repository.dataset(work.session, dataset_id)
-    for field, value in wish.model_dump(exclude_none=True).items():
+    changes = wish.model_dump(exclude_none=True)
+    before = {field: getattr(dataset, field) for field in changes}
+    for field, value in changes.items():
         setattr(dataset, field, value)
     try:
         await work.session.flush()
     except IntegrityError:
         raise DatasetNameTaken(f"Choose another name than {wish.name!r}") from None
+    audit(work, user, "dataset.changed", "dataset", dataset.id, before=before, after=changes)
     await work.session.refresh(dataset)
     return dataset, latest
 
