@@ -31,7 +31,9 @@ def test_the_kernel_is_clean_under_sanitizers(tmp_path: Path) -> None:
         pytest.skip("gcc's address sanitizer is not installed")
     folder = tmp_path / "build"
     folder.mkdir()
-    built = subprocess.run([sys.executable, str(BUILD), str(folder)], capture_output=True, text=True, check=True)
+    built = subprocess.run(
+        [sys.executable, str(BUILD), str(folder), str(HERE.parent)], capture_output=True, text=True, check=True
+    )
     environment = os.environ | json.loads(built.stdout)
     loaded = subprocess.run(
         [sys.executable, "-c", LOADED], env=environment, cwd=folder, capture_output=True, text=True, check=True

@@ -1,7 +1,8 @@
-"""Builds the kernel once more, with gcc's address and undefined-behaviour sanitizers, beside a copy of the package.
+"""Builds a native module once more, with gcc's address and undefined-behaviour sanitizers, beside a copy of its package.
 
-`python build.py FOLDER` prints the environment, as JSON, in which a Python started afterwards uses that build: any access
-outside an array, and any undefined operation, ends the process. `tests/test_sanitizers.py` runs it.
+`python build.py FOLDER PACKAGE` (`packages/forest`, say) prints the environment, as JSON, in which a Python started afterwards
+uses that build: any access outside an array, and any undefined operation, ends the process. The `test_sanitizers.py` of
+mill_forest and of mill_rows run it.
 """
 
 import json
@@ -13,7 +14,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-PACKAGE = Path(__file__).parents[2]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g", "-O1"]
 
 
@@ -26,23 +26,22 @@ def runtime() -> Path | None:
     return found if found.is_absolute() and found.exists() else None
 
 
-def build(folder: Path) -> dict[str, str]:
+def build(folder: Path, package: Path) -> dict[str, str]:
     """The environment that uses the build made in `folder`."""
     preload = runtime()
     if preload is None:
         raise SystemExit("gcc with its address sanitizer is not installed")
-    shutil.copytree(
-        PACKAGE / "mill_forest", folder / "mill_forest", ignore=shutil.ignore_patterns("*.so", "__pycache__")
-    )
-    module: dict[str, Any] = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["tool"]["setuptools"][
+    module: dict[str, Any] = tomllib.loads((package / "pyproject.toml").read_text())["tool"]["setuptools"][
         "ext-modules"
     ][0]
+    name, library = module["name"].split(".")
+    shutil.copytree(package / name, folder / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
     flags = [flag for flag in module["extra-compile-args"] if not flag.startswith("-O")]
     defines = [f"-D{name}={value}" for name, value in module["define-macros"]]
-    includes = [f"-I{PACKAGE / path}" for path in module["include-dirs"]] + [f"-I{sysconfig.get_path('include')}"]
-    sources = [str(PACKAGE / path) for path in module["sources"]]
+    includes = [f"-I{package / path}" for path in module["include-dirs"]] + [f"-I{sysconfig.get_path('include')}"]
+    sources = [str(package / path) for path in module["sources"]]
     libraries = [f"-l{name}" for name in module["libraries"]]
-    output = ["-shared", "-fPIC", "-o", str(folder / "mill_forest" / "_kernel.abi3.so")]
+    output = ["-shared", "-fPIC", "-o", str(folder / name / f"{library}.abi3.so")]
     command = ["gcc", *flags, *SANITIZE, *defines, *includes, *sources, *libraries, *output]
     subprocess.run(command, check=True)
     return {
@@ -55,4 +54,4 @@ def build(folder: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(build(Path(sys.argv[1]))))  # noqa: T201
+    print(json.dumps(build(Path(sys.argv[1]), Path(sys.argv[2]))))  # noqa: T201
