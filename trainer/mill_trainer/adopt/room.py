@@ -25,10 +25,10 @@ def prepare(framework: ModelFramework) -> None:
         read_outside(data, framework)
 
 
-def answer(framework: ModelFramework, head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+def answer(framework: ModelFramework, verb: str, body: bytes) -> tuple[dict[str, Any], bytes]:
     """The head and body of the answer: what was found, or why it is refused."""
     try:
-        if head["verb"] == "try":
+        if verb == "try":
             package_of(body).replay_golden()
             return {"accepted": True}, b""
         found = read_outside(body, framework)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -70,19 +71,24 @@ class Sandbox:
         """Whether the server, which no child can reach, still stands."""
         return self._process.poll() is None
 
-    def ask(self, verb: str, body: bytes, **options: Any) -> Reply:
-        """One request in a child of its own. Raises `SandboxFailed` when the server itself is gone."""
-        head = {"verb": verb, "memory_bytes": self._memory_bytes, "seconds": self._seconds, **options}
-        stdin = self._process.stdin
-        assert stdin is not None  # noqa: S101 - asked for with PIPE
+    def ask(self, verb: str, body: bytes) -> Reply:
+        """One file in a child of its own. Raises `SandboxFailed` when the server itself is gone."""
+        return next(self.ask_all(verb, [body]))
+
+    def ask_all(self, verb: str, bodies: Sequence[bytes]) -> Iterator[Reply]:
+        """Several files, one after the other in one child as long as it lives. Take all replies before asking again."""
+        sizes = [len(body) for body in bodies]
+        head = {"verb": verb, "memory_bytes": self._memory_bytes, "seconds": self._seconds, "sizes": sizes}
+        assert self._process.stdin is not None  # noqa: S101 - asked for with PIPE
         try:
-            send(stdin.fileno(), head, body)
-            deadline = time.monotonic() + self._seconds + _SPARE_SECONDS + len(body) / 2**22
-            answer, payload = receive(self._answers, deadline)
+            send(self._process.stdin.fileno(), head, b"".join(bodies))
+            for size in sizes:
+                deadline = time.monotonic() + self._seconds + _SPARE_SECONDS + size / 2**22
+                answer, payload = receive(self._answers, deadline)
+                said: dict[str, Any] | None = answer.get("said")
+                yield Reply(said, payload, None if said else _reason(answer.get("ending") or {}, self._seconds))
         except (FrameCut, FrameLate, OSError) as error:
             raise SandboxFailed("The sandbox's server is gone") from error
-        said: dict[str, Any] | None = answer.get("said")
-        return Reply(said, payload, None if said else _reason(answer.get("ending") or {}, self._seconds))
 
     def close(self) -> None:
         """End the server and whatever it has."""

@@ -1,5 +1,7 @@
 """The prepared process: it loads one framework's libraries, then forks a child for each request and tells how it went.
 
+A request is one file, or (in tests of many thousand) several that one child reads one after the other.
+
 `python -I -m mill_trainer.adopt.sandbox.server FRAMEWORK`, started by `client` alone; requests on standard input, answers on
 standard output. Only the forked children see a byte from outside, after they have locked themselves in. What a child answers
 is passed on unread.
@@ -11,6 +13,8 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 from mill_contracts.adoption import ModelFramework
@@ -41,28 +45,49 @@ def main(arguments: list[str]) -> int:
 
 
 def _serve(answers: int, framework: ModelFramework, head: dict[str, Any], body: bytes) -> None:
+    """An answer for every file of the request; a child that ends early is replaced for the files it did not come to."""
+    files = [body[at : at + size] for at, size in _places(head["sizes"])]
+    done = 0
+    while done < len(files):
+        done += _in_a_child(answers, framework, head, files[done:])
+
+
+def _in_a_child(answers: int, framework: ModelFramework, head: dict[str, Any], files: list[bytes]) -> int:
+    """How many were answered, the one that ended the child among them."""
     bounds = Bounds(int(head["memory_bytes"]), float(head["seconds"]))
     heard, told = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(heard)
-        _be_the_child(told, framework, head, body, bounds)
+        _be_the_child(told, framework, str(head["verb"]), files, bounds)
     os.close(told)
-    deadline = time.monotonic() + bounds.seconds
-    said: tuple[dict[str, Any], bytes] | None = None
+    answered = 0
     late = False
     try:
-        said = receive(heard, deadline)
+        while answered < len(files):
+            said, content = receive(heard, time.monotonic() + bounds.seconds)
+            send(answers, {"said": said}, content)
+            answered += 1
     except FrameLate:
         late = True
     except FrameCut:
         pass
-    finally:
-        os.close(heard)
+    os.close(heard)
     status = _end(child)
-    ending = {"late": late, "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) and said is None else None}
-    ending["status"] = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
-    send(answers, {"ending": ending, "said": said[0] if said else None}, said[1] if said else b"")
+    if answered < len(files):
+        ending = {
+            "late": late,
+            "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
+            "status": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
+        }
+        send(answers, {"ending": ending})
+    return answered + 1
+
+
+def _places(sizes: list[int]) -> list[tuple[int, int]]:
+    """Where each file begins in the body, and how long it is."""
+    starts = [0, *accumulate(sizes)]
+    return list(zip(starts, sizes, strict=False))
 
 
 def _end(child: int) -> int:
@@ -78,7 +103,7 @@ def _end(child: int) -> int:
     return os.waitpid(child, 0)[1]
 
 
-def _be_the_child(told: int, framework: ModelFramework, head: dict[str, Any], body: bytes, bounds: Bounds) -> None:
+def _be_the_child(told: int, framework: ModelFramework, verb: str, files: list[bytes], bounds: Bounds) -> None:
     """Never returns."""
     status = 1
     try:
@@ -87,9 +112,9 @@ def _be_the_child(told: int, framework: ModelFramework, head: dict[str, Any], bo
             os.dup2(nothing, descriptor)
         os.dup2(told, 3)
         os.closerange(4, 256)
-        gc.disable()
-        confine(bounds)
-        send(3, *answer(framework, head, body))
+        confine(replace(bounds, seconds=bounds.seconds * len(files)))
+        for content in files:
+            send(3, *answer(framework, verb, content))
         status = 0
     except MemoryError:
         status = 2
