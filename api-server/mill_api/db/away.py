@@ -1,6 +1,7 @@
 """What PostgreSQL's exceptions mean for a request: away or overloaded (send it again), or a value it cannot store. Read by `app.py`."""
 
 import asyncpg
+from sqlalchemy import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -17,6 +18,13 @@ AWAY: tuple[type[Exception], ...] = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
 )
+
+
+def say_away(context: ExceptionContext) -> None:
+    """For the engine's event `handle_error`: SQLAlchemy calls a server that starts, stops or is full a `DBAPIError` like any other."""
+    error = context.sqlalchemy_exception
+    if type(error) is DBAPIError and isinstance(error.driver_exception, AWAY):
+        raise OperationalError(error.statement, error.params, error.orig or error) from error
 
 
 _UNSTORABLE = (

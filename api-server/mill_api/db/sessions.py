@@ -12,6 +12,7 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
 
+from mill_api.db.away import say_away
 from mill_api.db.unit_of_work import ReadSession, UnitOfWork, Wake, WriteSession
 
 _GET_TENANT = text("SELECT current_setting('mill.tenant', true)")
@@ -46,6 +47,7 @@ class Database:
                 },
             },
         )
+        event.listen(engine.sync_engine, "handle_error", say_away)
         return cls(engine, wake)
 
     @asynccontextmanager
