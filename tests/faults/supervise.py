@@ -11,12 +11,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from mill_local import supervisor
 from mill_local.home import Home
 from mill_local.parts import ServicePart, ServiceSpec
 from mill_local.plan import Plan, StackOptions
-from mill_local.supervisor import Supervisor
 
 FAKETIME = tuple(Path(f"/usr/lib/{machine}-linux-gnu/faketime/libfaketime.so.1") for machine in ("x86_64", "aarch64"))
+
+FORGET_AFTER = 10.0
+"""Seconds after which a part that runs is not taken for one in a crash loop, as with Docker's restart policy: faults come often here."""
 
 
 def faketime_library() -> Path | None:
@@ -75,7 +78,8 @@ def main() -> None:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
-    Supervisor(Home(Path(home)), options, say, FaultyPlan.make).run()
+    supervisor.FORGET_AFTER = FORGET_AFTER
+    supervisor.Supervisor(Home(Path(home)), options, say, FaultyPlan.make).run()
 
 
 if __name__ == "__main__":
