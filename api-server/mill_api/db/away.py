@@ -12,6 +12,7 @@ AWAY: tuple[type[Exception], ...] = (
     ConnectionError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that died in the middle of something
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
@@ -21,9 +22,14 @@ AWAY: tuple[type[Exception], ...] = (
 
 
 def say_away(context: ExceptionContext) -> None:
-    """For the engine's event `handle_error`: SQLAlchemy calls a server that starts, stops or is full a `DBAPIError` like any other."""
+    """For the engine's event `handle_error`: SQLAlchemy calls a server that starts, stops or is full a `DBAPIError` like any other.
+
+    The connection is given up, and the pool's others with it.
+    """
     error = context.sqlalchemy_exception
-    if type(error) is DBAPIError and isinstance(error.driver_exception, AWAY):
+    known = isinstance(error, OperationalError | InterfaceError)
+    if isinstance(error, DBAPIError) and not known and isinstance(error.driver_exception, AWAY):
+        context.is_disconnect = True
         raise OperationalError(error.statement, error.params, error.orig or error) from error
 
 
