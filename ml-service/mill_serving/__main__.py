@@ -62,8 +62,9 @@ def _tidy(settings: Settings) -> None:
     """Once per start of a replica, before any worker: what a killed one left half done, and the counts of the last run."""
     for path in private_folder(settings.serving.cache_dir / "packages").glob(".*"):
         path.unlink(missing_ok=True)
-    for path in private_folder(_seats(settings)).glob("*.cells"):
-        path.unlink(missing_ok=True)
+    for kind in ("*.cells", "*.sock"):
+        for path in private_folder(_seats(settings)).glob(kind):
+            path.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from mill_serving.admission import Arrivals, Lane
 from mill_serving.answers import AnswerCache
 from mill_serving.cells import Cells
 from mill_serving.census import Census
+from mill_serving.colleagues import Colleagues
 from mill_serving.doors.batch import BatchDoor
 from mill_serving.doors.documents import create_documents
 from mill_serving.doors.doorway import Doorway
@@ -72,6 +73,8 @@ class Parts:
             self.engine.census.run,
             self.engine.journal.run,
         ]
+        if self.engine.colleagues is not None:
+            found.append(self.engine.colleagues.run)
         if self.engine.shared_answers is not None:
             found.append(self.engine.shared_answers.run)
         if self.settings.serving.grpc_port is not None:
@@ -98,6 +101,8 @@ def create_app(settings: Settings, seat: Seat | None = None) -> Parts:
     keeper.on_change = rollout.refresh
     line = RedisLine(settings.cache.url.get_secret_value()) if settings.cache.url else None
     engine = _engine(settings, rollout, seat, _journal(line, settings.journal))
+    if engine.colleagues is not None:
+        engine.colleagues.obey = engine.obey
     source = StoreSource(store, keeper, settings.store.poll_seconds)
     listener = RedisSource(line, keeper) if line else None
     health = _health(engine, source if settings.store.url else None, listener)
@@ -142,6 +147,7 @@ def _engine(settings: Settings, rollout: Rollout, seat: Seat | None, journal: Jo
         version=VERSION,
         default_model=serving.default_model,
         shared_answers=shared,
+        colleagues=Colleagues(seat) if seat else None,
     )
 
 

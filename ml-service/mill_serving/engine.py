@@ -12,8 +12,9 @@ from mill_serving.access import Access
 from mill_serving.admission import Arrivals, Lane
 from mill_serving.answers import AnswerCache, Key
 from mill_serving.census import Census
+from mill_serving.colleagues import Colleagues, Order
 from mill_serving.deadline import in_time, refuse_late
-from mill_serving.errors import CredentialsMissing, MayNotProfile, ModelNotFound
+from mill_serving.errors import CredentialsMissing, MayNotProfile, ModelNotFound, ModelUnavailable
 from mill_serving.intake import Intake
 from mill_serving.journal import Journal
 from mill_serving.packages import LoadedModel
@@ -61,6 +62,7 @@ class Engine:
     version: str
     default_model: str | None = None
     shared_answers: SharedAnswers | None = None
+    colleagues: Colleagues | None = None
     _hot: dict[str, "_Hot"] = field(default_factory=dict[str, "_Hot"])
 
     def find(self, name: str, secret: str | None) -> Target:
@@ -109,6 +111,29 @@ class Engine:
         with self.arrivals.one(target.sha256):
             async with in_time():
                 return await self.registry.get(target)
+
+    async def load_everywhere(self, target: Target) -> None:
+        """In all workers of this replica. Raises what `load` does."""
+        await self.obey(Order("load", target.version_id))
+        if self.colleagues is not None:
+            await self.colleagues.tell(Order("load", target.version_id))
+
+    async def unload(self, target: Target) -> None:
+        """In all workers of this replica; the next call loads it again. Raises `ModelUnavailable` where one does not answer."""
+        await self.obey(Order("unload", target.version_id))
+        if self.colleagues is not None:
+            await self.colleagues.tell(Order("unload", target.version_id))
+
+    async def obey(self, order: Order) -> None:
+        """In this worker alone. Raises what `load` does."""
+        target = next((one for one in self.rollout.catalogue.targets() if one.version_id == order.version_id), None)
+        if order.verb == "load":
+            if target is None:
+                raise ModelUnavailable("a worker has not heard of it yet")
+            await self.load(target)
+        elif target is not None:
+            self.registry.drop(target)
+        self.census.publish()
 
     def quick_answer(self, target: Target, body: bytes, begun: float, request_id: bytes) -> bytes | None:
         """The answer to an ordinary row for a loaded model that is cheap enough for the event loop; None goes the general way."""

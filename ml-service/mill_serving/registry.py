@@ -47,6 +47,7 @@ class Registry(Generic[Loaded]):
         self.bytes = 0
         self.counts = RegistryCounts()
         self._tidied = 0
+        self._unwanted: set[str] = set()
 
     @property
     def budget(self) -> int:
@@ -81,7 +82,9 @@ class Registry(Generic[Loaded]):
         return await asyncio.shield(flight)
 
     def drop(self, target: Target) -> bool:
-        """Make room now. Running calls keep theirs, and the next call loads it again."""
+        """Make room now. Running calls keep theirs, and the next call loads it again; one that is being loaded is not kept."""
+        if target.sha256 in self._flights:
+            self._unwanted.add(target.sha256)
         dropped = self._loaded.pop(target.sha256, None)
         if dropped is None:
             return False
@@ -98,12 +101,16 @@ class Registry(Generic[Loaded]):
     async def _fly(self, target: Target) -> Loaded:
         try:
             loaded = await asyncio.get_running_loop().run_in_executor(self._threads, self._load, target)
-            self._admit(target, loaded)
+            if target.sha256 in self._unwanted:
+                self.counts.loads += 1
+            else:
+                self._admit(target, loaded)
         except BaseException:
             self.counts.failures += 1
             raise
         finally:
             del self._flights[target.sha256]
+            self._unwanted.discard(target.sha256)
         return loaded
 
     def _admit(self, target: Target, loaded: Loaded) -> None:

@@ -23,7 +23,7 @@ _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 
 @dataclass(frozen=True)
 class Seat:
-    """Which of how many workers a process is, counted from 0; `folder` is where workers leave their counts."""
+    """Which of how many workers a process is, counted from 0; `folder` is where workers leave their counts and hear each other."""
 
     number: int
     count: int

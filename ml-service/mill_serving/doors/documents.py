@@ -129,7 +129,7 @@ def _totals(engine: Engine) -> GlobalStatistics:
         active_requests=int(kept["active_requests"]),
         cache_hit_rate=_share(hits, hits + kept["model_cache_misses"]),
         prediction_cache_hit_rate=_share(found, found + kept["prediction_cache_misses"]),
-        loaded_models=len(engine.registry),
+        loaded_models=int(kept["model_cache_entries"]),
         cache_bytes=int(kept["model_cache_bytes"]),
         cache_budget_bytes=int(kept["model_cache_budget_bytes"]),
         snapshot_number=engine.keeper.number,

@@ -25,7 +25,7 @@ class ModelList(BaseModel):
 class GlobalStatistics(BaseModel):
     """Rates are shares of 1; `requests_per_second` is over the last minute, `throughput` over the whole uptime.
 
-    Counts are of all worker processes of the replica; `loaded_models` is of the one that answers.
+    Counts are of all worker processes of the replica; a model loaded in several of them counts in `loaded_models` several times.
     """
 
     uptime_seconds: float

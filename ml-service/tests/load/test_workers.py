@@ -110,3 +110,29 @@ def test_a_port_in_use_is_refused_by_workers_too(tmp_path: Path, build: Any, lau
         assert refused.returncode != 0
         assert b"Address already in use" in refused.stderr
         assert replica.predict("demo").status_code == 200
+
+
+def test_loading_and_unloading_are_orders_to_all_workers(control: Any, build: Any, start: Any, reach: Any) -> None:
+    control.routes = [control.route(build("income"), WORKSPACE), control.route(build("other"), WORKSPACE)]
+    key = {"x-api-key": control.api_key(WORKSPACE, scopes=("predict", "write"))}
+    control.publish()
+    with start(MILL_SERVING__WORKERS="2") as replica:
+        url = str(replica.http.base_url).rstrip("/")
+        reach(lambda: replica.metric("model_loads_total") == 4)
+        order = f"{url}/v2/repository/models/income"
+        assert httpx.post(f"{order}/unload", headers=key, timeout=30).status_code == 200
+        assert replica.metric("model_cache_entries") == 2
+        assert replica.metric("model_cache_evictions_total") == 2
+        totals = httpx.get(f"{url}/stats", timeout=30).json()["global"]
+        assert (totals["loaded_models"], totals["workers"]) == (2, 2)
+        for _ in range(20):  # of whichever worker the kernel chooses
+            index = httpx.post(f"{url}/v2/repository/index", json={}, headers=key, timeout=30).json()
+            assert {one["name"]: one["state"] for one in index} == {"income": "UNAVAILABLE", "other": "READY"}
+        assert httpx.post(f"{order}/load", headers=key, timeout=60).status_code == 200
+        assert replica.metric("model_cache_entries") == 4
+        assert replica.metric("model_loads_total") == 6
+
+        before = children(replica.process.pid)
+        os.kill(before[0], signal.SIGKILL)
+        assert httpx.post(f"{order}/unload", headers=key, timeout=30).status_code == 200
+        reach(lambda: len(set(children(replica.process.pid)) - {before[0]}) == 2)

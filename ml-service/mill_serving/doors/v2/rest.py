@@ -142,11 +142,11 @@ class InferenceDoor:
 
     async def _load(self, call: Call, address: Address) -> Reply:
         """The files of a model come from its deployment alone: parameters that bring others are not read."""
-        await self.engine.load(find_managed(self.engine, address.name, call.secret))
+        await self.engine.load_everywhere(find_managed(self.engine, address.name, call.secret))
         return _json({})
 
     async def _unload(self, call: Call, address: Address) -> Reply:
-        self.engine.registry.drop(find_managed(self.engine, address.name, call.secret))
+        await self.engine.unload(find_managed(self.engine, address.name, call.secret))
         return _json({})
 
     async def _metadata(self, call: Call, address: Address) -> Reply:

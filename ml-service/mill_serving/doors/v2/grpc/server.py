@@ -165,11 +165,11 @@ class GrpcDoor:
         return message(pb.RepositoryIndexResponse, {"models": models})
 
     async def _load(self, request: Any, head: Head) -> Message:
-        await self.engine.load(find_managed(self.engine, request.model_name, head.secret))
+        await self.engine.load_everywhere(find_managed(self.engine, request.model_name, head.secret))
         return pb.RepositoryModelLoadResponse()
 
     async def _unload(self, request: Any, head: Head) -> Message:
-        self.engine.registry.drop(find_managed(self.engine, request.model_name, head.secret))
+        await self.engine.unload(find_managed(self.engine, request.model_name, head.secret))
         return pb.RepositoryModelUnloadResponse()
 
     async def _infer(self, request: Any, head: Head) -> Message:
