@@ -73,7 +73,7 @@ until_true() {
     ask GET "$2"
     if jq --exit-status "$3" >/dev/null 2>&1 <<<"$body"; then ok "$1"; return; fi
     if jq --exit-status '.state == "failed" or .status == "failed" or .status == "invalid"' >/dev/null 2>&1 <<<"$body"; then break; fi
-    sleep 0.3
+    sleep 0.7
   done
   not_ok "$1"
   return 1

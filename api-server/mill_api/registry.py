@@ -1,6 +1,7 @@
 """Every kind of job the control plane knows, in one place: the api-server cancels and repeats by it, the worker runs by it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 from uuid import UUID
@@ -10,20 +11,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from mill_api.access.publisher import Publisher
 from mill_api.datasets import repository as datasets
-from mill_api.datasets.handlers import ProfileHandler
+from mill_api.datasets.handlers import PROFILE, ProfileHandler
 from mill_api.deployments import repository as deployments
-from mill_api.deployments.handlers import ScoreHandler
+from mill_api.deployments.handlers import SCORE, ScoreHandler
 from mill_api.deployments.live import LiveVersions
+from mill_api.deployments.predictions import History
 from mill_api.deployments.publication import NotedChanges
 from mill_api.housekeeping.handlers import SweepHandler
+from mill_api.housekeeping.retention import Retention
 from mill_api.housekeeping.service import Housekeeping, NamedKeys
 from mill_api.jobs import repository as jobs
 from mill_api.jobs.ending import Databases
-from mill_api.jobs.handlers import Registry
+from mill_api.jobs.handlers import KindSettings, Registry
 from mill_api.models import repository as models
-from mill_api.models.handlers import TrainHandler
+from mill_api.models.handlers import TRAIN, TrainHandler
 from mill_api.projects.roles import ProjectOf
-from mill_api.settings import ProcessSettings
+from mill_api.settings import KindLimits, ProcessSettings
 
 NAMED_KEYS: Mapping[str, NamedKeys] = MappingProxyType(
     {
@@ -41,9 +44,21 @@ def job_registry(
     """`publisher` learns of a deploy that takes effect when a training ends; without one it is noted for the api-server."""
     live = LiveVersions(publisher or NotedChanges())
     age = timedelta(hours=settings.housekeeping.orphan_hours)
-    sweep = SweepHandler(Housekeeping(store, databases, NAMED_KEYS, age))
-    handlers = [ProfileHandler(store), TrainHandler(store, live), ScoreHandler(store), sweep]
+    keep, kinds = settings.housekeeping, settings.jobs
+    history = History(timedelta(days=keep.predictions_days), keep.predictions_kept)
+    retention = Retention(databases, timedelta(hours=keep.answers_hours), (history.forget,))
+    sweep = SweepHandler(Housekeeping(store, databases, NAMED_KEYS, age, retention))
+    handlers = [
+        ProfileHandler(store, _limited(PROFILE, kinds.profile)),
+        TrainHandler(store, live, _limited(TRAIN, kinds.train)),
+        ScoreHandler(store, _limited(SCORE, kinds.score)),
+        sweep,
+    ]
     return Registry.of(handlers, [sweep.schedule(settings.housekeeping.every_seconds)])
+
+
+def _limited(kind: KindSettings, limits: KindLimits) -> KindSettings:
+    return replace(kind, timeout=limits.timeout_seconds, memory_bytes=limits.memory_bytes, threads=limits.threads)
 
 
 async def project_of_job(session: AsyncSession, job_id: UUID) -> UUID | None:

@@ -116,11 +116,16 @@ class WorkerSettings(_Section):
 class HousekeepingSettings(_Section):
     """How often deleted objects are swept away, and how old one that no row names must be to go too.
 
-    The youngest age is longer than a finished attempt waits for a store and a database that are away.
+    The youngest age is longer than a finished attempt waits for a store and a database that are away. Answers to an
+    Idempotency-Key are kept for `answers_hours`; of the history of predictions each workspace keeps its newest
+    `predictions_kept` that are younger than `predictions_days`.
     """
 
     every_seconds: float = Field(default=600, gt=0)
     orphan_hours: float = Field(default=24, ge=3)
+    answers_hours: float = Field(default=24, gt=0)
+    predictions_days: float = Field(default=90, gt=0)
+    predictions_kept: int = Field(default=100_000, ge=1)
 
 
 class LimitSettings(_Section):
@@ -154,6 +159,32 @@ class CorsSettings(_Section):
         return value
 
 
+class KindLimits(_Section):
+    """What one job of a kind may use: seconds of wall clock, bytes of memory with all its processes, threads."""
+
+    timeout_seconds: float = Field(default=2 * 3600, gt=0)
+    memory_bytes: int = Field(default=4 * 2**30, ge=2**26)
+    threads: int = Field(default=2, ge=1, le=256)
+
+
+class JobSettings(_Section):
+    """Limits by kind of job: `MILL_JOBS__TRAIN__MEMORY_BYTES` and so on. Workers read them."""
+
+    profile: KindLimits = KindLimits()
+    train: KindLimits = KindLimits(timeout_seconds=12 * 3600, memory_bytes=8 * 2**30)
+    score: KindLimits = KindLimits(timeout_seconds=6 * 3600)
+
+
+class QuotaSettings(_Section):
+    """What a workspace may have, unless `python -m mill_api quota` says otherwise for it: bytes of datasets, models and
+    results, jobs that run at once, models, predictions a day (UTC). 0 is no limit."""
+
+    bytes: int = Field(default=100 * 2**30, ge=0)
+    running_jobs: int = Field(default=4, ge=0)
+    models: int = Field(default=1000, ge=0)
+    predictions_per_day: int = Field(default=0, ge=0)
+
+
 class UploadSettings(_Section):
     max_bytes: int = Field(default=10 * 2**30, ge=1)
 
@@ -172,6 +203,8 @@ class ProcessSettings(BaseSettings):
     store: StoreSettings
     worker: WorkerSettings = WorkerSettings()
     housekeeping: HousekeepingSettings = HousekeepingSettings()
+    jobs: JobSettings = JobSettings()
+    quotas: QuotaSettings = QuotaSettings()
 
     @model_validator(mode="after")
     def refuse_weak_secrets(self) -> Self:

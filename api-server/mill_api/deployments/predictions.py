@@ -4,7 +4,8 @@ Applications that need speed call ml-service itself; this door is for people, no
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import quote
@@ -12,16 +13,19 @@ from uuid import UUID
 
 import httpx
 from mill_contracts.tokens import Scope
+from mill_kit import trace
 from mill_kit.http.request_id import current_request_id
+from sqlalchemy import delete, func, select
 from starlette.requests import Request
 
 from mill_api.access.principal import Principal
-from mill_api.db import Database
+from mill_api.db import Database, UnitOfWork
 from mill_api.deployments.errors import ServingUnavailable
 from mill_api.deployments.schemas import PredictionWish
 from mill_api.deployments.tables import PredictionRow
 
 _FORWARDED = ("authorization", "x-api-key")
+_BATCH = 5000
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,11 @@ class PredictionService:
 
     async def _ask(self, request: Request, wish: PredictionWish) -> httpx.Response:
         headers = {name: request.headers[name] for name in _FORWARDED if name in request.headers}
-        identity = current_request_id()
+        identity, here = current_request_id(), trace.current()
         if identity is not None:
             headers["x-request-id"] = identity
+        if here is not None:
+            headers[trace.HEADER] = replace(here, sampled=True).header  # so that ml-service leaves a line of its own
         try:
             return await self.client.post(
                 f"/predict/{quote(wish.model, safe='')}", json=wish.model_dump(exclude={"model"}), headers=headers
@@ -69,6 +75,25 @@ class PredictionService:
                 f"The ml-service does not answer ({type(error).__name__}); try again in a moment",
                 headers={"Retry-After": "2"},
             ) from None
+
+
+@dataclass(frozen=True)
+class History:
+    """How much of a workspace's history is kept: the newest `kept` rows that are younger than `age`."""
+
+    age: timedelta
+    kept: int
+
+    async def forget(self, work: UnitOfWork) -> int:
+        """Delete some thousands of the rows that are too old or too many."""
+        newest = select(PredictionRow.created_at).order_by(PredictionRow.created_at.desc()).offset(self.kept).limit(1)
+        last = func.coalesce(newest.scalar_subquery(), func.now() - self.age)
+        first = func.greatest(last, func.now() - self.age)
+        old = select(PredictionRow.id).where(PredictionRow.created_at <= first).limit(_BATCH)
+        gone = await work.session.scalars(
+            delete(PredictionRow).where(PredictionRow.id.in_(old)).returning(PredictionRow.id)
+        )
+        return len(gone.all())
 
 
 def _json_object(answer: httpx.Response) -> dict[str, Any]:

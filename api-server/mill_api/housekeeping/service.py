@@ -16,6 +16,7 @@ from mill_kit.store import ObjectStore, StoreUnavailable
 
 from mill_api.access.repository import workspace_ids
 from mill_api.db import ReadSession
+from mill_api.housekeeping.retention import Retention
 from mill_api.jobs.ending import Databases
 from mill_api.jobs.repository import log_keys
 from mill_api.jobs.tables import JsonObject
@@ -44,13 +45,16 @@ class Housekeeping:
     databases: Databases
     named: Mapping[str, NamedKeys]
     orphan_age: timedelta
+    retention: Retention | None = None
     clock: Callable[[], datetime] = _now
 
     async def sweep(self) -> JsonObject:
         """All of it; the result of the job. Raises `StoreUnavailable`."""
         doomed = await self.delete_doomed()
         half_written = await asyncio.to_thread(self.objects.discard_before, self._long_ago)
-        return {"doomed": doomed, "half_written": half_written, "orphans": await self.collect_orphans()}
+        orphans = await self.collect_orphans()
+        expired = await self.retention.run() if self.retention else 0
+        return {"doomed": doomed, "half_written": half_written, "orphans": orphans, "expired": expired}
 
     async def delete_doomed(self) -> int:
         """Delete every noted object and then its note; one that cannot be deleted keeps it and holds up no other."""

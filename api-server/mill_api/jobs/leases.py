@@ -12,12 +12,15 @@ from typing import Any
 from uuid import UUID
 
 from mill_contracts.jobs import JobState
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import func, insert, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from mill_api.db import Database, UnitOfWork
 from mill_api.jobs.handlers import Attempt
 from mill_api.jobs.tables import JobRow, JsonObject, job_counters, job_events
+from mill_api.jobs.turns import next_job, take_turn
+
+_TRIES = 8
 
 
 class Answer(Enum):
@@ -40,28 +43,35 @@ class News:
 
 @dataclass(frozen=True)
 class Leases:
-    """`database` is the system role's; `lease` in seconds."""
+    """`database` is the system role's; `lease` in seconds; a workspace runs at most `running_jobs` at once, 0 for no limit."""
 
     database: Database
     lease: float
     worker: str
+    running_jobs: int = 0
 
     async def claim(self, queues: Sequence[str]) -> Attempt | None:
-        """The oldest queued job of `queues`, now ours for one lease; None when nothing is queued. Claimers never wait."""
-        oldest = (
-            select(JobRow.id)
-            .where(
-                JobRow.state == JobState.QUEUED,
-                JobRow.queue.in_(queues),
-                or_(JobRow.not_before.is_(None), JobRow.not_before <= func.clock_timestamp()),
-            )
-            .order_by(JobRow.queued_at, JobRow.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-        claim = (
+        """The next queued job of `queues`, now ours for one lease; None when there is none that may run.
+
+        Workspaces take turns: whoever runs fewest jobs comes first, then whoever waited longest; see `jobs.turns`.
+        """
+        for _ in range(_TRIES):
+            async with self.database.writing() as work:
+                chosen = await next_job(work, queues, self.running_jobs)
+                if chosen is None:
+                    return None
+                job_id, tenant = chosen
+                if not await take_turn(work, tenant, self.running_jobs):
+                    continue
+                row = await work.session.scalar(self._claim(job_id))
+                if row is not None:
+                    return attempt_of(row)
+        return None
+
+    def _claim(self, job_id: UUID) -> Any:
+        return (
             update(JobRow)
-            .where(JobRow.id == oldest.scalar_subquery(), JobRow.state == JobState.QUEUED)
+            .where(JobRow.id == job_id, JobRow.state == JobState.QUEUED)
             .values(
                 state=JobState.RUNNING,
                 attempt=JobRow.attempt + 1,
@@ -76,9 +86,6 @@ class Leases:
             .returning(JobRow)
             .execution_options(synchronize_session=False)
         )
-        async with self.database.writing() as work:
-            row = await work.session.scalar(claim)
-            return None if row is None else attempt_of(row)
 
     async def beat(self, attempt: Attempt, news: News) -> Answer:
         """Renew the lease and write down the news. `LOST`: the job is no longer this attempt's."""

@@ -8,11 +8,12 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mill_contracts.wire import Succeeded
+from mill_contracts.wire import LogLine, Progress, Stage, Succeeded
+from mill_kit import trace
 from mill_kit.logs import get_logger
 from mill_kit.problems import Problem, Unavailable
 from mill_kit.store import ObjectExists, ObjectStore
@@ -61,7 +62,8 @@ class Attempts:
     async def run(self, attempt: Attempt) -> None:
         """However it goes, the job is ended, queued again, or no longer ours. Raises nothing but programming errors."""
         with (
-            bound_contextvars(job_id=str(attempt.id), request_id=attempt.request_id, attempt=attempt.attempt),
+            bound_contextvars(**_told(attempt)),
+            trace.working_in(trace.begin(attempt.traceparent)),
             self.scratch.attempt(attempt.token) as folders,
         ):
             news = asyncio.Event()
@@ -158,13 +160,13 @@ class Attempts:
         settings = handler.settings
         command = Command(
             argv=(*(settings.command or _TRAINER), plan.verb, "--task", str(task)),
-            env=_environment(folders.scratch, settings.threads),
+            env={**_environment(folders.scratch, settings.threads), **_trace_of_child()},
             cwd=folders.scratch,
             memory_bytes=settings.memory_bytes,
             timeout=settings.timeout,
             grace=self.patience.grace,
         )
-        return await run_child(command, Ears(journal.hear, journal.output))
+        return await run_child(command, Ears(_aloud(journal), journal.output))
 
     async def _store(self, handler: JobHandler, attempt: Attempt, outputs: Outputs) -> JsonObject:
         """Hours of work may wait here for a store that is away; what was half uploaded costs the attempt, not the job."""
@@ -192,6 +194,30 @@ class Attempts:
             get_logger().warning("log_not_stored", error=repr(error))
             return None
         return key
+
+
+def _told(attempt: Attempt) -> dict[str, object]:
+    """What every log line of the attempt says."""
+    ids: dict[str, object] = {"job_id": str(attempt.id), "request_id": attempt.request_id, "attempt": attempt.attempt}
+    return ids if attempt.tenant_id is None else {**ids, "tenant": str(attempt.tenant_id)}
+
+
+def _aloud(journal: Journal) -> Callable[[Stage | Progress | LogLine], None]:
+    """The journal, and a line of the trainer's in our own log: it writes to nobody but us."""
+
+    def hear(message: Stage | Progress | LogLine) -> None:
+        if isinstance(message, LogLine):
+            getattr(get_logger(), message.level)("job_says", service="trainer", message=message.message)
+        elif isinstance(message, Stage):
+            get_logger().info("job_stage", service="trainer", stage=message.stage)
+        journal.hear(message)
+
+    return hear
+
+
+def _trace_of_child() -> dict[str, str]:
+    here = trace.current_header()
+    return {trace.ENVIRONMENT: here} if here else {}
 
 
 def _environment(scratch: Path, threads: int) -> Mapping[str, str]:

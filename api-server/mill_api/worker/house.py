@@ -165,7 +165,7 @@ def _build(
     worker = settings.worker
     stopping, idle = asyncio.Event(), asyncio.Event()
     idle.set()
-    leases = Leases(databases.system, worker.lease_seconds, identity.name)
+    leases = Leases(databases.system, worker.lease_seconds, identity.name, settings.quotas.running_jobs)
     endings = Endings(registry, worker.retry_seconds)
     finishing = Finishing(databases, leases, endings, stopping)
     attempts = Attempts(

@@ -44,7 +44,7 @@ def get_logger() -> FilteringBoundLogger:
 
 def _naming(service: str) -> Processor:
     def add_service(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        event["service"] = service
+        event.setdefault("service", service)
         return event
 
     return add_service

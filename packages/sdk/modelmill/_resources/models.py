@@ -10,7 +10,7 @@ from modelmill._resources.jobs import Jobs, OnEvent
 from modelmill._transport import Transport, path
 from modelmill._types import Deployment, Extra, Missing, Model, ModelVersion, Unseen
 
-POLL_SECONDS = 0.2
+FIRST_POLL, LONGEST_POLL = 0.2, 1.0
 
 
 class Models:
@@ -96,14 +96,15 @@ class Models:
 
     def wait_deployed(self, model_id: str, *, timeout: float = 60.0) -> Deployment:
         """Wait until every replica serves it. Raises `DeploymentFailed`, also when `timeout` seconds were not enough."""
-        deadline = time.monotonic() + timeout
+        deadline, pause = time.monotonic() + timeout, FIRST_POLL
         while True:
             found = self.deployment(model_id)
             if found.status == "deployed":
                 return found
             if found.status == "failed" or time.monotonic() > deadline:
                 raise DeploymentFailed(found)
-            time.sleep(POLL_SECONDS)
+            time.sleep(pause)
+            pause = min(pause * 1.3, LONGEST_POLL)
 
     def undeploy(self, model_id: str) -> None:
         self._transport.post(path("models", model_id, "undeploy"))
