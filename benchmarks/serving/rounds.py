@@ -65,17 +65,21 @@ class Plan:
 
 @dataclass
 class Journal:
-    """The measurements so far, one JSON line each; and why a server was left out."""
+    """The measurements so far, one JSON line each; why a server was left out; which models are finished, by which plan."""
 
     path: Path
     measured: list[Measured] = field(default_factory=list[Measured])
     left_out: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    finished: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     def read(self) -> None:
         for line in self.path.read_text().splitlines() if self.path.exists() else ():
             one = json.loads(line)
-            (self.left_out if "reason" in one else self.measured).append(one)
-        self.left_out.clear()  # who could not be started then is tried again
+            (self.finished if "plan" in one else self.left_out if "reason" in one else self.measured).append(one)
+        again = {one["model"] for one in self.left_out} - {one["model"] for one in self.finished}
+        self.left_out = [
+            one for one in self.left_out if one["model"] not in again
+        ]  # who could not be started is tried again
 
     def add(self, one: Measured) -> None:
         self.measured.append(one)
@@ -84,6 +88,13 @@ class Journal:
     def leave_out(self, model: str, server: str, reason: str) -> None:
         self.left_out.append({"model": model, "server": server, "reason": reason})
         self._append(self.left_out[-1])
+
+    def finish(self, model: str, plan: Plan) -> None:
+        self.finished.append({"model": model, "plan": _as_read(asdict(plan))})
+        self._append(self.finished[-1])
+
+    def is_finished(self, model: str, plan: Plan) -> bool:
+        return {"model": model, "plan": _as_read(asdict(plan))} in self.finished
 
     def has(self, model: str, turn: "Turn") -> bool:
         wanted = (model, turn.server, turn.workload.name, turn.form, turn.round)
@@ -95,6 +106,11 @@ class Journal:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a") as file:
             file.write(json.dumps(one) + "\n")
+
+
+def _as_read(document: dict[str, Any]) -> dict[str, Any]:
+    """As JSON gives it back."""
+    return json.loads(json.dumps(document))
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,8 @@ def main() -> int:
         journal.path.unlink(missing_ok=True)
     ends = begun + options.minutes * 60 if options.minutes else None
     for name in options.models:
-        one_model(name, options, journal, console, ends)
+        if ends is None or time.monotonic() < ends:
+            one_model(name, options, journal, console, ends)
     first_calls = [] if options.no_cold else measure_cold(options, say)
     return finish(options, machine, journal, first_calls)
 
@@ -67,9 +68,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--servers", nargs="+", default=[], metavar="SERVER", help=f"any of {known}; ml-service always")
     parser.add_argument("--workloads", nargs="+", default=[], choices=[workload.name for workload in WORKLOADS])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument(
-        "--side-rounds", type=int, default=2, help="rounds of what no goal judges: 1 and 16 connections, two processes"
-    )
+    side = "of what no goal judges (1 and 16 connections, two processes); as many as the others without it"
+    parser.add_argument("--side-rounds", type=int, help=side)
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement")
     parser.add_argument("--minutes", type=float, help="stop measuring after these; --resume goes on")
     parser.add_argument("--resume", action="store_true", help="go on with the rounds that were measured already")
@@ -89,7 +89,9 @@ def arguments() -> argparse.Namespace:
     if unknown:
         parser.error(f"no such server: {', '.join(sorted(unknown))}; there are {known}")
     if options.quick:
-        options.rounds, options.side_rounds, options.seconds = QUICK_ROUNDS, QUICK_ROUNDS, QUICK_SECONDS
+        options.rounds, options.seconds = QUICK_ROUNDS, QUICK_SECONDS
+    if options.side_rounds is None:
+        options.side_rounds = options.rounds
     options.results = options.results or (options.cache / "quick" if options.quick else results.FOLDER)
     return options
 
@@ -102,6 +104,8 @@ def one_model(name: str, options: argparse.Namespace, journal: Journal, console:
     """All rounds of one model; each measurement is kept as soon as it is made."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     plan = Plan(options.rounds, options.side_rounds, options.seconds, tuple(options.servers), tuple(options.workloads))
+    if journal.is_finished(name, plan):
+        return
     with tempfile.TemporaryDirectory(prefix="modelmill-serving-") as folder, Progress(*columns, console=console) as bar:
 
         def say(line: str) -> None:
@@ -126,6 +130,8 @@ def one_model(name: str, options: argparse.Namespace, journal: Journal, console:
                 if turn.server in stage.running:
                     stage.measure(turn)
                 bar.advance(task)
+            else:
+                journal.finish(name, plan)
 
 
 def expected(turns: Sequence[Turn], plan: Plan) -> float:

@@ -1,5 +1,6 @@
 """Records where ml-service spends its time at 64 connections: `run.py --flame` (py-spy in an environment of its own)."""
 
+import re
 import subprocess
 import tempfile
 import threading
@@ -43,13 +44,16 @@ def record(cache: Path, say: Say) -> int:
                 driver.join()
         finally:
             running.close()
+    text = picture.read_text(encoding="utf-8")
+    words = f"ml-service, one worker, single rows of model {MODEL} at {CONNECTIONS} connections"
+    picture.write_text(re.sub(r'(<text id="title"[^>]*>)[^<]*', rf"\g<1>{words}", text), encoding="utf-8")
     say(f"{picture} ({picture.stat().st_size / 1024:.0f} KiB)")
     return 0
 
 
 def _spy(spy: Path, pid: int, picture: Path) -> None:
-    """`--native` shows the C frames: event loop, HTTP parser, forest."""
-    options = ["--native", "--rate", str(SAMPLES), "--duration", str(SECONDS), "--format", "flamegraph"]
+    """`--native` shows the C frames: HTTP parser, socket writes, forest. `--gil` leaves out threads that wait."""
+    options = ["--native", "--gil", "--rate", str(SAMPLES), "--duration", str(SECONDS), "--format", "flamegraph"]
     done = subprocess.run(
         [str(spy), "record", *options, "--output", str(picture), "--pid", str(pid)],
         capture_output=True,

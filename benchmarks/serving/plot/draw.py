@@ -12,6 +12,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 mpl.rcParams["svg.hashsalt"] = "modelmill"
+mpl.rcParams["svg.fonttype"] = "none"  # text stays text: a fifth of the size
 
 from matplotlib import pyplot as plt  # noqa: E402
 
@@ -64,7 +65,12 @@ def main():
         place.set_xlabel("requests per second (log)", fontsize=8)
     handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in COLOURS.values()]
     figure.legend(
-        handles, [WORDS[kind] for kind in COLOURS], loc="outside lower center", ncols=4, fontsize=8, frameon=False
+        handles,
+        [WORDS[kind] for kind in COLOURS],
+        loc="outside lower center",
+        ncols=min(4, 2 * len(models)),
+        fontsize=8,
+        frameon=False,
     )
     figure.savefig(target, metadata=None if target.endswith(".png") else {"Date": None})
 

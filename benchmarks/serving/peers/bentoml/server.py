@@ -1,4 +1,4 @@
-"""BentoML: one service, one worker; adaptive batching for B, whose calls are dear. `bentoml serve server:Bench --port PORT` in this folder."""
+"""BentoML: one service and worker; adaptive batching for B only. `bentoml serve server:Bench --port PORT` in this folder."""
 
 # pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false, reportInvalidTypeForm=false
 # runs in the environment of this peer, which the workspace does not have
