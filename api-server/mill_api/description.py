@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 from mill_contracts.problems import ProblemDocument
 from mill_kit.http.problems import MEDIA_TYPE
+
+from mill_api.queries import only_known_query
 
 _PROBLEM: dict[int | str, dict[str, Any]] = {
     "default": {"description": "A problem document (RFC 9457)", "model": ProblemDocument}
@@ -15,7 +17,7 @@ _PROBLEM: dict[int | str, dict[str, Any]] = {
 def add_routes(app: FastAPI, routers: list[APIRouter]) -> FastAPI:
     """Include `routers`, each route with the problems it may answer, and describe them with their real media type."""
     for router in routers:
-        app.include_router(router, responses=_PROBLEM)
+        app.include_router(router, responses=_PROBLEM, dependencies=[Depends(only_known_query)])
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -3,11 +3,15 @@
 The api-server sees it in the rows; ml-service is told by the next snapshot, which is announced after the commit.
 """
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from mill_contracts.ids import UserId, WorkspaceId, new_id
-from sqlalchemy import insert
+from mill_contracts.routing import Revocation
+from mill_contracts.tokens import LONGEST_SECONDS
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from mill_api.access.publisher import Publisher
 from mill_api.access.repository import RefreshRepository
@@ -26,6 +30,18 @@ async def end_sign_ins(
 async def end_sign_in(work: UnitOfWork, publisher: Publisher, user: UserId, family: UUID, because: str) -> None:
     await RefreshRepository(work.session).revoke(family, because)
     await distrust_tokens(work, publisher, user, session=family)
+
+
+async def recent_revocations(session: AsyncSession) -> Sequence[Revocation]:
+    """What the next snapshot tells, asked as mill_system: those that an access token may have outlived. Older ones are forgotten."""
+    await session.execute(
+        delete(RevocationRow).where(RevocationRow.at < func.now() - timedelta(seconds=LONGEST_SECONDS))
+    )
+    rows = await session.scalars(select(RevocationRow).order_by(RevocationRow.id))
+    return [
+        Revocation(user_id=row.user_id, workspace_id=row.workspace_id, session_id=row.session_id, at=row.at)
+        for row in rows
+    ]
 
 
 async def distrust_tokens(

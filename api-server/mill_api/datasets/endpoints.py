@@ -92,9 +92,9 @@ async def show(dataset_id: UUID, session: Reading) -> Dataset:
 
 
 @router.patch("/{dataset_id}")
-async def change(dataset_id: UUID, wish: DatasetChange, _: ProjectEditor, work: Work) -> Dataset:
+async def change(dataset_id: UUID, wish: DatasetChange, me: ProjectEditor, work: Work) -> Dataset:
     """Rename, describe or tag a dataset."""
-    return Dataset.of(*await service.change(work, dataset_id, wish))
+    return Dataset.of(*await service.change(work, dataset_id, wish, me))
 
 
 @router.delete("/{dataset_id}", status_code=204)

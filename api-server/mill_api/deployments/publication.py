@@ -6,7 +6,7 @@ the commit, and every few seconds in case that was lost: it turns all notes into
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,13 +17,12 @@ from mill_contracts.routing import (
     SNAPSHOT_CHANNEL,
     SNAPSHOT_KEY,
     ApiKeyEntry,
-    Revocation,
     Route,
     RoutingSnapshot,
     SignedSnapshot,
     snapshot_object_key,
 )
-from mill_contracts.tokens import LONGEST_SECONDS, Role, Scope
+from mill_contracts.tokens import Role, Scope
 from mill_kit.logs import get_logger
 from mill_kit.signing import key_id, sign
 from mill_kit.store import ObjectExists, ObjectStore
@@ -32,7 +31,8 @@ from redis.exceptions import RedisError
 from sqlalchemy import Uuid, cast, delete, func, insert, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from mill_api.access.tables import ApiKeyRow, MembershipRow, RevocationRow
+from mill_api.access.revocations import recent_revocations
+from mill_api.access.tables import ApiKeyRow, MembershipRow
 from mill_api.cache import publish
 from mill_api.db import Database, UnitOfWork
 from mill_api.deployments.tables import PublicationChangeRow, PublicationRow, PublishedRouteRow
@@ -164,23 +164,12 @@ async def _snapshot(session: AsyncSession, number: int) -> RoutingSnapshot:
         issued_at=datetime.now(UTC),
         routes=tuple(_route(document) for document in routes),
         api_keys=tuple(_entry(row, Role(role)) for row, role in keys),
-        revocations=tuple([_revocation(row) for row in await _recent_revocations(session)]),
+        revocations=tuple(await recent_revocations(session)),
     )
-
-
-async def _recent_revocations(session: AsyncSession) -> Sequence[RevocationRow]:
-    """Those that an access token may have outlived; older ones are forgotten."""
-    longest_token = func.now() - timedelta(seconds=LONGEST_SECONDS)
-    await session.execute(delete(RevocationRow).where(RevocationRow.at < longest_token))
-    return (await session.scalars(select(RevocationRow).order_by(RevocationRow.id))).all()
 
 
 def _route(document: Mapping[str, Any]) -> Route:
     return Route.model_validate(document)
-
-
-def _revocation(row: RevocationRow) -> Revocation:
-    return Revocation(user_id=row.user_id, workspace_id=row.workspace_id, session_id=row.session_id, at=row.at)
 
 
 def _entry(row: ApiKeyRow, role: Role) -> ApiKeyEntry:

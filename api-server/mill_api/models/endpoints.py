@@ -85,9 +85,9 @@ async def show(model_id: UUID, session: Reading, models: Models) -> Model:
 
 
 @router.patch("/{model_id}")
-async def change(model_id: UUID, wish: ModelChange, _: ProjectEditor, work: Work, models: Models) -> Model:
+async def change(model_id: UUID, wish: ModelChange, me: ProjectEditor, work: Work, models: Models) -> Model:
     """Describe or tag a model."""
-    model, latest = await service.change(work, model_id, wish)
+    model, latest = await service.change(work, model_id, wish, me)
     return Model.of(model, latest, deployed=bool(await models.deployed(work.session, [latest])))
 
 

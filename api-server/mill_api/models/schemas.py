@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
+from mill_contracts.adoption import ModelFramework
 from mill_contracts.recipe import (
     ColumnName,
     Framework,
@@ -23,7 +24,19 @@ def _addressable(name: str) -> str:
     """A name is part of a URL, `/predict/{name}@{version}`, and must not be taken for an id."""
     if any(sign in name for sign in "/@\\"):
         raise ValueError("a model's name is part of a URL: no slash, backslash or @")
+    if not name.strip("."):
+        raise ValueError("a model's name is part of a URL, where dots alone mean a folder")
+    if _is_id(name):
+        raise ValueError("a model's name must not be taken for an id")
     return name
+
+
+def _is_id(name: str) -> bool:
+    try:
+        UUID(name)
+    except ValueError:
+        return False
+    return True
 
 
 ModelName = Annotated[Name, StringConstraints(max_length=100), AfterValidator(_addressable)]
@@ -83,8 +96,18 @@ class ModelChange(_Wire):
     tags: Tags | None = None
 
 
+class UploadedFile(_Wire):
+    """What came from outside; the bytes themselves are gone once they are judged."""
+
+    file_name: str
+    sha256: str
+    size_bytes: int
+    format: str | None
+
+
 class ModelVersionSummary(_Wire):
-    """One training. `target_reason` says why the target is the target; both are null while the dataset is being profiled."""
+    """One training, or one uploaded file. `target_reason` says why the target is the target; both are null while the dataset is
+    being profiled."""
 
     id: UUID
     model_id: UUID
@@ -95,7 +118,7 @@ class ModelVersionSummary(_Wire):
     dataset_id: UUID | None
     dataset_version_id: UUID | None
     model_type: Task
-    framework: Framework
+    framework: ModelFramework
     algorithm: str
     target: str | None
     target_reason: str | None
@@ -103,6 +126,7 @@ class ModelVersionSummary(_Wire):
     fit_seconds: float | None
     microseconds_per_row: float | None
     package_bytes: int | None
+    upload: UploadedFile | None
     problem: dict[str, Any] | None
     created_at: datetime
 
@@ -168,7 +192,7 @@ class ModelSummary(_Wire):
     version: int
     version_id: UUID
     job_id: UUID
-    framework: Framework
+    framework: ModelFramework
     algorithm: str
     target: str | None
     target_reason: str | None
@@ -213,9 +237,18 @@ def _version_fields(model: ModelRow, row: ModelVersionRow, *, deployed: bool) ->
         "fit_seconds": report.get("fit_seconds"),
         "microseconds_per_row": report.get("cost", {}).get("microseconds_per_row"),
         "package_bytes": row.package_size,
+        "upload": _uploaded(row),
         "problem": row.problem,
         "created_at": row.created_at,
     }
+
+
+def _uploaded(row: ModelVersionRow) -> UploadedFile | None:
+    if row.upload is None:
+        return None
+    told = row.upload
+    found = (row.report or {}).get("format")
+    return UploadedFile(file_name=told["file_name"], sha256=told["sha256"], size_bytes=told["size"], format=found)
 
 
 def _model_fields(model: ModelRow, latest: ModelVersionRow, *, deployed: bool) -> dict[str, Any]:

@@ -115,11 +115,16 @@ def package_of(version: ModelVersionRow) -> ObjectInfo:
     return ObjectInfo(version.package_key, version.package_size, version.package_sha256)
 
 
-async def change(work: UnitOfWork, model_id: UUID, wish: ModelChange) -> tuple[ModelRow, ModelVersionRow]:
+async def change(
+    work: UnitOfWork, model_id: UUID, wish: ModelChange, user: Principal
+) -> tuple[ModelRow, ModelVersionRow]:
     model, latest = await repository.model(work.session, model_id)
-    for field, value in wish.model_dump(exclude_none=True).items():
+    changes = wish.model_dump(exclude_none=True)
+    before = {field: getattr(model, field) for field in changes}
+    for field, value in changes.items():
         setattr(model, field, value)
     await work.session.flush()
+    audit(work, user, "model.changed", "model", model.id, before=before, after=changes)
     await work.session.refresh(model)
     return model, latest
 

@@ -1,5 +1,6 @@
 """Who is what in a project, and who owns it. Called by the endpoints of projects."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,9 +10,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from mill_api.access.audit import audit
 from mill_api.access.errors import UserNotFound
+from mill_api.access.people import PersonName, names_of
 from mill_api.access.principal import Principal
 from mill_api.access.repository import MembershipRepository
-from mill_api.access.tables import UserRow
 from mill_api.db import UnitOfWork
 from mill_api.db.pages import PageRequest, Slice, keyset
 from mill_api.db.unit_of_work import ReadSession
@@ -29,7 +30,7 @@ class ProjectMemberService:
     work: UnitOfWork
     who: Principal
 
-    async def put(self, project: UUID, user: UserId, role: NamedRole) -> tuple[ProjectMemberRow, UserRow]:
+    async def put(self, project: UUID, user: UserId, role: NamedRole) -> tuple[ProjectMemberRow, PersonName]:
         """Name a member of the workspace, or change what they are here. Raises `UserNotFound` for one who is none."""
         row = await self._owned(project)
         person = await self._member(user)
@@ -78,16 +79,15 @@ class ProjectMemberService:
             )
         )
 
-    async def _member(self, user: UserId) -> UserRow:
+    async def _member(self, user: UserId) -> PersonName:
         if await MembershipRepository(self.work.session).get(user) is None:
             raise UserNotFound("Nobody with this id is a member of the workspace")
-        return await self.work.session.get_one(UserRow, user)
+        return (await names_of(self.work.session, [user]))[user]
 
 
 async def named_members(
     session: ReadSession, project: ProjectRow, page: PageRequest
-) -> tuple[Slice[ProjectMemberRow], dict[UUID, UserRow]]:
+) -> tuple[Slice[ProjectMemberRow], Mapping[UUID, PersonName]]:
     statement = select(ProjectMemberRow).where(ProjectMemberRow.project_id == project.id)
     found = await keyset(session, statement, ProjectMemberRow, page)
-    users = await session.scalars(select(UserRow).where(UserRow.id.in_([row.user_id for row in found.rows])))
-    return found, {user.id: user for user in users}
+    return found, await names_of(session, [row.user_id for row in found.rows])

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from mill_api.access.tables import UserRow
+from mill_api.access.people import PersonName
 from mill_api.projects.tables import ProjectMemberRow, ProjectRow
 from mill_api.texts import Description, FreeJson, Name, Tags
 
@@ -93,7 +93,7 @@ class ProjectMember(BaseModel):
     role: NamedRole
 
     @classmethod
-    def of(cls, row: ProjectMemberRow, user: UserRow) -> "ProjectMember":
+    def of(cls, row: ProjectMemberRow, user: PersonName) -> "ProjectMember":
         role: NamedRole = "viewer" if row.role == "viewer" else "editor"
         return cls(user_id=row.user_id, username=user.username, email=user.email, role=role)
 
