@@ -42,21 +42,22 @@ class Intake:
 
     def table(self, table: Table, pointer: str = INPUTS) -> Predictions:
         """Raises `InvalidInput` as `rows` does."""
-        encoded = self._encoded(table) if self._takes_any_category else None
+        encoded = self._encoded(table) if self.takes_any_category else None
         if encoded is not None:
             return self.package.predict_encoded(encoded)
         return self.rows(rows_of(table, self.package.signature.features), pointer)
 
     def matrix(self, matrix: NDArray[Any], pointer: str = INPUTS) -> Predictions:
         """(n, features), in the order of the signature. Raises `InvalidInput` as `rows` does."""
-        encoded = self.package.read_matrix(matrix) if self._takes_any_category else None
+        encoded = self.package.read_matrix(matrix) if self.takes_any_category else None
         if encoded is not None:
             return self.package.predict_encoded(encoded)
         features = self.package.signature.features
         return self.table({feature.name: matrix[:, number] for number, feature in enumerate(features)}, pointer)
 
     @property
-    def _takes_any_category(self) -> bool:
+    def takes_any_category(self) -> bool:
+        """Whether rows that fit the signature fit the policy too, so that they may be read the quick way."""
         return self.policy is None or self.policy.unseen == "accept"
 
     def explained(self, rows: Sequence[Row], pointer: str) -> Explanations:

@@ -89,7 +89,7 @@ class BatchDoor:
         return found.rows, Reply(payload, content_type=content_type, headers=_about(target, found.predictions))
 
     def _json(self, loaded: LoadedModel, intake: Intake, body: bytes) -> _Found:
-        return (self._quickly(loaded, body) if intake.policy is None else None) or self._row_by_row(intake, body)
+        return (self._quickly(loaded, body) if intake.takes_any_category else None) or self._row_by_row(intake, body)
 
     def _quickly(self, loaded: LoadedModel, body: bytes) -> _Found | None:
         block = read_block(loaded.package, body, self.caps.rows)

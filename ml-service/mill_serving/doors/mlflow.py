@@ -17,6 +17,7 @@ from mill_pack import Predictions
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mill_serving.doors.doorway import Call, Doorway, Reply
+from mill_serving.doors.scoring_blocks import read_block
 from mill_serving.doors.tables.forms import Caps, form_of, read_table
 from mill_serving.engine import Engine
 from mill_serving.errors import InvalidRequest, NoDefaultModel
@@ -104,6 +105,10 @@ class ScoringDoor:
                 rows = read_table(form, body, features, self.caps, header=parameters.get("header") != "absent")
                 found = intake.rows(rows) if isinstance(rows, list) else intake.table(rows)
                 return len(found.values), _answer(found, {})
+            block = read_block(loaded.package, body, self.caps.rows) if intake.takes_any_category else None
+            if block is not None:
+                found = loaded.package.predict_encoded(block.encoded)
+                return len(found.values), _answer(found, _checked(block.document))
             document = _document(body)
             given = rows_of_document(document, [feature.name for feature in loaded.package.signature.features])
             self.caps.check(len(given))
@@ -115,6 +120,17 @@ class ScoringDoor:
 
 def rows_of_document(document: Document, names: Sequence[str]) -> list[Row]:
     """The rows of whichever form the document has. Raises `InvalidRequest`."""
+    form = next(name for name in _FORMS if name in _checked(document))
+    data = document[form]
+    if form == "dataframe_split":
+        return _of_split(data)
+    if form == "inputs" and isinstance(data, dict):
+        return _of_columns(cast("Document", data))
+    return [_row(form, number, given, names) for number, given in enumerate(_listed(form, data))]
+
+
+def _checked(document: Document) -> Document:
+    """With one of the forms, and nothing unknown. Raises `InvalidRequest`."""
     forms = [name for name in _FORMS if name in document]
     unknown = sorted(set(document) - set(_FORMS) - _BESIDE)
     if len(forms) != 1 or unknown:
@@ -122,12 +138,7 @@ def rows_of_document(document: Document, names: Sequence[str]) -> list[Row]:
         raise InvalidRequest(
             f"the body must hold exactly one of {', '.join(_FORMS)} (and params); it holds {found[:200]}"
         )
-    form, data = forms[0], document[forms[0]]
-    if form == "dataframe_split":
-        return _of_split(data)
-    if form == "inputs" and isinstance(data, dict):
-        return _of_columns(cast("Document", data))
-    return [_row(form, number, given, names) for number, given in enumerate(_listed(form, data))]
+    return document
 
 
 def _of_split(data: Any) -> list[Row]:

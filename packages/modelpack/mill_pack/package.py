@@ -81,6 +81,11 @@ class Package:
         blocks = self.encoder.blocks
         return None if blocks is None else blocks.objects(body, start, most_rows)
 
+    def read_lists(self, body: Body, start: int, most_rows: int, names: Sequence[str]) -> tuple[int, Encoded] | None:
+        """Like `read_objects`, from an array of arrays whose values stand in the order of `names`."""
+        blocks = self.encoder.blocks
+        return None if blocks is None else blocks.lists(body, start, most_rows, names)
+
     def read_columns(self, columns: Sequence[NDArray[Any]]) -> Encoded | None:
         """Like `read_objects`, from an array for each feature in the order of the signature, of one length."""
         blocks = self.encoder.blocks
