@@ -41,7 +41,7 @@ def two_workers(folder: Path) -> Server:
 def behind_nginx(folder: Path) -> Server:
     first, second, front = ports(3)
     state = folder / "nginx"
-    state.mkdir()
+    state.mkdir(exist_ok=True)
     proxy = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "API_SERVER": "127.0.0.1:9",

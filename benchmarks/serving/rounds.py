@@ -169,23 +169,42 @@ class Stage:
             self.journal.leave_out(self.model.name, ours.NGINX, "nginx is not installed")
 
     def _start(self, make: Callable[[], Server], name: str) -> None:
-        """Started, warm and held; or left out, with the reason."""
-        begun = time.perf_counter()
+        """Started, warm and held; or left out, with the reason, where it cannot be installed or fails twice."""
+        for last in (False, True):
+            begun = time.perf_counter()
+            try:
+                running = self._started(make())
+            except InstallError as error:
+                return self._leave_out(name, str(error))
+            except StartError as error:
+                if last:
+                    return self._leave_out(name, str(error))
+                self.say(f"{self.model.name}: {name} is started again")
+                continue
+            self.running[name] = running
+            self._write_scripts(running.server)
+            running.hold()
+            return self.say(f"{self.model.name}: {name} answers right, after {time.perf_counter() - begun:.0f} s")
+        return None
+
+    def _started(self, server: Server) -> Running:
+        running = Running(server, self.work / f"{server.name.replace(' ', '-')}-{server.port}.log")
         try:
-            server = make()
-            running = Running(server, self.work / f"{server.name.replace(' ', '-')}.log")
-            self._closing.callback(running.close)
             running.await_right_answers(self.model)
-        except (InstallError, StartError) as error:
-            self.journal.leave_out(self.model.name, name, str(error))
-            self.say(f"{self.model.name}: {name} is left out: {error}")
-            if name == ours.ONE:
-                raise SystemExit("ml-service does not answer: there is nothing to compare") from error
-            return
-        self._write_scripts(server)
-        self.running[name] = running
-        running.hold()
-        self.say(f"{self.model.name}: {name} answers right, after {time.perf_counter() - begun:.0f} s")
+        except BaseException:
+            running.close()
+            raise
+        self._closing.callback(running.close)
+        return running
+
+    def _leave_out(self, name: str, reason: str) -> None:
+        """In words that hold no folder of this machine."""
+        for folder, word in ((self.work, "work"), (self.cache, "cache"), (ours.ROOT, ".")):
+            reason = reason.replace(str(folder), word)
+        self.journal.leave_out(self.model.name, name, reason)
+        self.say(f"{self.model.name}: {name} is left out: {reason}")
+        if name == ours.ONE:
+            raise SystemExit("ml-service does not answer: there is nothing to compare")
 
     def _write_scripts(self, server: Server) -> None:
         asked = server.forms or {"row": ours.OUR_FORMS["row"]}
@@ -223,8 +242,7 @@ class Stage:
             before, others = running.tree.cpu_seconds(), os.times()
             found = load.drive(port, script, connections, self.plan.seconds)
         except (StartError, LoadError) as error:
-            self.journal.leave_out(self.model.name, turn.server, str(error))
-            self.say(f"{self.model.name}: {turn.server} is left out from here on: {error}")
+            self._leave_out(turn.server, str(error))
             del self.running[turn.server]
             running.close()
             return

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.serving import forms, models, ours
-from benchmarks.serving.servers import Running, ask, with_headers
+from benchmarks.serving.servers import Asking, Running, Server, ask, ports, with_headers
 
 
 @pytest.mark.slow
@@ -45,10 +45,9 @@ def test_a_wrong_answer_is_found(tmp_path: Path) -> None:
 def test_a_server_that_ends_by_itself_says_its_last_words(tmp_path: Path) -> None:
     model = models.Model("A", tmp_path, ("x",), 0, ("no", "yes"), [[1.0]], [1], [[0.25, 0.75]], "", "", "forest")
     command = ["sh", "-c", "echo there is no such module; exit 3"]
-    asked = {"row": (forms.ROWS_JSON,)}
-    running = Running(
-        ours.Server("broken", "peer", ours.ports(1)[0], [command], asked, [{}], tmp_path), tmp_path / "log"
-    )
+    asked: dict[Asking, tuple[forms.Form]] = {"row": (forms.ROWS_JSON,)}
+    server = Server("broken", "peer", ports(1)[0], [command], asked, [{}], tmp_path)
+    running = Running(server, tmp_path / "log")
     deadline = time.monotonic() + 20
     try:
         with pytest.raises(Exception, match="there is no such module"):

@@ -82,7 +82,7 @@ PEERS: Final = (
 def server_of(peer: Peer, model: Model, cache: Path, work: Path) -> Server:
     """Installs the peer where it is not there yet. Raises `InstallError`."""
     python = python_of(peer.folder, peer.requirements, cache, debian=peer.debian)
-    work.mkdir(parents=True)
+    work.mkdir(parents=True, exist_ok=True)
     free = ports(3)
     variables = {
         **base_environment(),
