@@ -7,6 +7,7 @@
 #     ML_URL    http://localhost:8001       ml-service
 #     PATIENCE  180                         seconds to wait for a job
 #     REQUESTS  50                          predictions of the latency figure
+#     ADMIN_USER, ADMIN_PASSWORD            who invites where registration is closed; else `admin` with the password of .env
 set -uo pipefail
 
 API_URL=${1:-${API_URL:-http://localhost:8000}}
@@ -103,17 +104,41 @@ health() {
   fi
 }
 
+# invitation EMAIL: a code for this address, asked for as the administrator; empty where there is none
+invitation() {
+  local password=${ADMIN_PASSWORD:-}
+  [[ $password ]] || password=$(sed -n 's/^ADMIN_PASSWORD=//p' "$(dirname "$0")/.env" 2>/dev/null)
+  ask POST "$API_URL/api/v1/auth/token" --data-urlencode "username=${ADMIN_USER:-admin}" --data-urlencode "password=$password"
+  auth=(--header "Authorization: Bearer $(field .access_token)")
+  send POST "$API_URL/api/v1/invitations" "$(jq -n --arg e "$1" '{email: $e, role: "user"}')"
+  code=$(field .code)
+  auth=()
+}
+
+# own_workspace: the invited user's own, so that nobody else's projects are in the way
+own_workspace() {
+  send POST "$API_URL/api/v1/workspaces" "{\"name\": \"$user\"}"
+  ask POST "$API_URL/api/v1/auth/token" --data-urlencode "username=$user" --data-urlencode "password=$1" --data-urlencode "workspace=$(field .id)"
+  auth=(--header "Authorization: Bearer $(field .access_token)")
+}
+
 sign_in() {
   title "Register and sign in"
   user=smoke-$(od -An -N6 -tx1 /dev/urandom | tr -d ' \n')
-  local password
+  local password code=''
   password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
   send POST "$API_URL/api/v1/auth/register" "$(jq -n --arg u "$user" --arg p "$password" \
     '{email: ($u + "@example.org"), username: $u, password: $p, full_name: "Smoke Test"}')"
+  if [[ $status == 403 ]]; then
+    refused "nobody registers without an invitation" 403
+    invitation "$user@example.org"
+    send POST "$API_URL/api/v1/auth/register" "$(jq -n --arg u "$user" --arg p "$password" --arg c "$code" \
+      '{email: ($u + "@example.org"), username: $u, password: $p, full_name: "Smoke Test", code: $c}')"
+  fi
   check "register" 201 '.id and .username and (has("password") | not)'
   send POST "$API_URL/api/v1/auth/register" "$(jq -n --arg u "$user" --arg p "$password" \
     '{email: ($u + "@example.org"), username: $u, password: $p, full_name: "Smoke Test"}')"
-  refused "register twice" 409
+  if [[ $code ]]; then refused "register twice" 403; else refused "register twice" 409; fi
   send POST "$API_URL/api/v1/auth/register" '{"email": "x@example.org", "username": "somebody", "password": "short", "full_name": "X"}'
   refused "a short password" 422
   ask POST "$API_URL/api/v1/auth/token" --data-urlencode "username=$user" --data-urlencode "password=wrong-$password"
@@ -122,6 +147,7 @@ sign_in() {
   ask POST "$API_URL/api/v1/auth/token" --data-urlencode "username=$user" --data-urlencode "password=$password"
   check "token" 200 '.access_token and .refresh_token and (.token_type | ascii_downcase == "bearer") and .expires_in > 0'
   auth=(--header "Authorization: Bearer $(field .access_token)")
+  [[ $code ]] && own_workspace "$password"
   ask GET "$API_URL/api/v1/auth/me"; check "me" 200 ".username == \"$user\" and .role"
 }
 
