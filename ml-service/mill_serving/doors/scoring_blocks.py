@@ -56,7 +56,7 @@ def read_block(package: Package, body: bytes, most_rows: int) -> Block | None:
         if head[1] in body[end:] or b"\\" in body[end:]:
             return None  # perhaps named twice
         document = _decode(body[: head.start(2)] + b"0" + body[end:])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     inner = document.get("dataframe_split", document)
     return Block(encoded, document) if isinstance(inner, dict) and inner.get(head[1][1:-1].decode()) == 0 else None

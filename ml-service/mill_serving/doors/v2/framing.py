@@ -66,9 +66,10 @@ def _surely(head: memoryview, tail: memoryview) -> Asked:
 
 def _asked(text: bytes, tail: memoryview, arrays: Sequence[Numbers]) -> Asked | None:
     try:
-        return _read(_decode(text), tail, arrays)
-    except msgspec.DecodeError:
+        request = _decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    return _read(request, tail, arrays)
 
 
 def _read(request: _Request, tail: memoryview, arrays: Sequence[Numbers]) -> Asked | None:
