@@ -28,6 +28,7 @@ from mill_api.errors import Invalid, Unavailable
 from mill_api.jobs.endpoints import router as jobs_router
 from mill_api.jobs.metrics import JobMetrics
 from mill_api.models.endpoints import router as models_router
+from mill_api.models.upload_endpoints import router as model_uploads_router
 from mill_api.once.errors import Replay
 from mill_api.once.route import replayed
 from mill_api.parts import health_checks, open_parts
@@ -35,7 +36,7 @@ from mill_api.projects.endpoints import router as projects_router
 from mill_api.settings import Settings
 
 VERSION = version("mill-api")
-_UPLOADS = re.compile(r"/api/v1/(datasets|models/[^/]+/batch-predictions/upload)")
+_UPLOADS = re.compile(r"/api/v1/(datasets|models/upload|models/[^/]+/(batch-predictions/)?upload)")
 _TITLES: dict[str, Any] = {
     "title": "Modelmill",
     "description": "Upload tables, train models, deploy them, watch them.",
@@ -48,7 +49,7 @@ _TITLES: dict[str, Any] = {
 
 def routers() -> list[APIRouter]:
     """Every domain's routes, lowest domain first."""
-    return [*access_routers, jobs_router, projects_router, datasets_router, models_router, *deployments_routers]
+    return [*access_routers, jobs_router, projects_router, datasets_router, model_uploads_router, models_router, *deployments_routers]
 
 
 def openapi_document() -> dict[str, Any]:

@@ -37,6 +37,7 @@ from mill_api.jobs.handlers import Registry
 from mill_api.models.contents import ProjectModels
 from mill_api.models.repository import KnownModels
 from mill_api.models.service import ModelService
+from mill_api.models.uploads import ModelUploads
 from mill_api.projects.contents import ProjectContents
 from mill_api.projects.roles import PathGuard
 from mill_api.queue import Sender
@@ -60,6 +61,7 @@ class Parts:
     registry: Registry
     datasets: DatasetService
     models: ModelService
+    model_uploads: ModelUploads
     deployments: DeploymentService
     batches: BatchService
     predictions: PredictionService
@@ -108,6 +110,7 @@ async def open_parts(settings: Settings) -> AsyncGenerator[Parts]:
             registry=job_registry(settings, store, Databases(database, system), publication),
             datasets=datasets,
             models=models,
+            model_uploads=ModelUploads(store, settings.uploads.max_model_bytes),
             deployments=deployments,
             batches=BatchService(store, settings.uploads.max_bytes),
             predictions=PredictionService(database, serving),

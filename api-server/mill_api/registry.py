@@ -24,6 +24,7 @@ from mill_api.jobs import repository as jobs
 from mill_api.jobs.ending import Databases
 from mill_api.jobs.handlers import KindSettings, Registry
 from mill_api.models import repository as models
+from mill_api.models.adoption import ADOPT, AdoptHandler
 from mill_api.models.handlers import TRAIN, TrainHandler
 from mill_api.projects.roles import ProjectOf
 from mill_api.settings import KindLimits, ProcessSettings
@@ -32,6 +33,7 @@ NAMED_KEYS: Mapping[str, NamedKeys] = MappingProxyType(
     {
         "datasets/": datasets.object_keys,
         "models/": models.object_keys,
+        "quarantine/": models.quarantined_keys,
         "scores/": deployments.object_keys,
     }
 )
@@ -52,6 +54,7 @@ def job_registry(
         ProfileHandler(store, _limited(PROFILE, kinds.profile)),
         TrainHandler(store, live, _limited(TRAIN, kinds.train)),
         ScoreHandler(store, _limited(SCORE, kinds.score)),
+        AdoptHandler(store, live, _limited(ADOPT, kinds.adopt)),
         sweep,
     ]
     return Registry.of(handlers, [sweep.schedule(settings.housekeeping.every_seconds)])

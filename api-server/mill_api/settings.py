@@ -173,6 +173,7 @@ class JobSettings(_Section):
     profile: KindLimits = KindLimits()
     train: KindLimits = KindLimits(timeout_seconds=12 * 3600, memory_bytes=8 * 2**30)
     score: KindLimits = KindLimits(timeout_seconds=6 * 3600)
+    adopt: KindLimits = KindLimits(timeout_seconds=1800, memory_bytes=6 * 2**30)
 
 
 class QuotaSettings(_Section):
@@ -186,7 +187,10 @@ class QuotaSettings(_Section):
 
 
 class UploadSettings(_Section):
+    """The largest table, and the largest model file from outside."""
+
     max_bytes: int = Field(default=10 * 2**30, ge=1)
+    max_model_bytes: int = Field(default=512 * 2**20, ge=1, le=512 * 2**20)
 
 
 class ProcessSettings(BaseSettings):

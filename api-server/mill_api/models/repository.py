@@ -14,6 +14,7 @@ from mill_api.db.pages import PageRequest, Slice, keyset
 from mill_api.jobs.tables import JobRow
 from mill_api.models.errors import ModelNotFound, ModelVersionNotFound
 from mill_api.models.schemas import ModelWish
+from mill_api.models.upload_form import ModelUpload
 from mill_api.models.tables import ModelRow, ModelStatus, ModelVersionRow
 
 
@@ -28,7 +29,7 @@ class ModelFilter:
     status: ModelStatus | None = None
 
 
-async def next_version(session: AsyncSession, wish: ModelWish, owner: Principal) -> ModelRow:
+async def next_version(session: AsyncSession, wish: ModelWish | ModelUpload, owner: Principal) -> ModelRow:
     """The model of that name with one version more; made when it is new. Two trainings at once take turns."""
     change: dict[str, object] = {"latest_version": ModelRow.latest_version + 1, "updated_at": func.now()}
     if wish.description:
@@ -136,11 +137,19 @@ def _has_status(status: ModelStatus, live: Select[UUID | None]) -> ColumnElement
     deprecated = ModelVersionRow.deprecated_at.is_not(None)
     if status is ModelStatus.DEPRECATED:
         return and_(~is_live, deprecated)
-    trained = ModelVersionRow.report.is_not(None)
-    if status is ModelStatus.TRAINED:
-        return and_(~is_live, ~deprecated, trained)
-    failed = ModelVersionRow.problem.is_not(None)
-    return and_(~is_live, ~deprecated, ~trained, failed if status is ModelStatus.FAILED else ~failed)
+    trained, failed = ModelVersionRow.report.is_not(None), ModelVersionRow.problem.is_not(None)
+    uploaded = ModelVersionRow.upload.is_not(None)
+    running = ModelVersionRow.job_state == JobState.RUNNING
+    stage: dict[ModelStatus, ColumnElement[bool]] = {
+        ModelStatus.TRAINED: ~uploaded & trained,
+        ModelStatus.FAILED: ~uploaded & ~trained & failed,
+        ModelStatus.TRAINING: ~uploaded & ~trained & ~failed,
+        ModelStatus.READY: uploaded & trained,
+        ModelStatus.REJECTED: uploaded & ~trained & failed,
+        ModelStatus.VALIDATING: uploaded & ~trained & ~failed & running,
+        ModelStatus.QUARANTINED: uploaded & ~trained & ~failed & ~running,
+    }
+    return and_(~is_live, ~deprecated, stage[status])
 
 
 async def versions(session: AsyncSession, model_id: UUID, page: PageRequest) -> Slice[ModelVersionRow]:
@@ -177,6 +186,12 @@ async def object_keys(session: AsyncSession) -> list[str]:
     """Every object that the workspace's versions name."""
     keys = await session.scalars(select(ModelVersionRow.package_key))
     return [key for key in keys if key is not None]
+
+
+async def quarantined_keys(session: AsyncSession) -> list[str]:
+    """Every uploaded file of the workspace that is still in quarantine."""
+    uploads = await session.scalars(select(ModelVersionRow.upload).where(ModelVersionRow.upload.is_not(None)))
+    return [upload["key"] for upload in uploads if upload is not None and upload.get("key")]
 
 
 async def has_open_jobs(session: AsyncSession, version_ids: Sequence[UUID]) -> bool:

@@ -5,21 +5,28 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint, text
+from mill_contracts.jobs import JobState
+from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from mill_api.db import TenantRow
+from mill_api.jobs.tables import JobRow
 
 
 class ModelStatus(StrEnum):
-    """Follows from the training job and the deployment; it is not stored."""
+    """Follows from the job and the deployment; it is not stored. An uploaded version is quarantined, validating, then ready or
+    rejected, where one that is trained here is training, then trained or failed."""
 
     TRAINING = "training"
     TRAINED = "trained"
     DEPLOYED = "deployed"
     DEPRECATED = "deprecated"
     FAILED = "failed"
+    QUARANTINED = "quarantined"
+    VALIDATING = "validating"
+    READY = "ready"
+    REJECTED = "rejected"
 
 
 class ModelRow(TenantRow):
@@ -40,7 +47,9 @@ class ModelRow(TenantRow):
 class ModelVersionRow(TenantRow):
     """One training. `wish` is what was asked, `recipe` what was trained; `report` is a `TrainingReport`, `problem` why it failed.
 
-    `recipe`, `target` and `target_reason` are absent while the dataset is still being profiled.
+    `recipe`, `target` and `target_reason` are absent while the dataset is still being profiled. A version that was uploaded has
+    an `upload` (file_name, sha256, size, and the `key` it lies under in quarantine as long as it does), no recipe, and an
+    `AdoptionReport`.
     """
 
     __tablename__ = "model_versions"
@@ -52,7 +61,7 @@ class ModelVersionRow(TenantRow):
 
     model_id: Mapped[UUID] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"))
     version: Mapped[int]
-    job_id: Mapped[UUID]
+    job_id: Mapped[UUID] = mapped_column()
     created_by: Mapped[UUID | None]
     dataset_id: Mapped[UUID | None] = mapped_column(ForeignKey("datasets.id", ondelete="SET NULL"))
     dataset_version_id: Mapped[UUID | None] = mapped_column(ForeignKey("dataset_versions.id", ondelete="SET NULL"))
@@ -68,6 +77,10 @@ class ModelVersionRow(TenantRow):
     report: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     problem: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     deprecated_at: Mapped[datetime | None]
+    upload: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    job_state: Mapped[JobState | None] = column_property(
+        select(JobRow.state).where(JobRow.id == job_id).correlate_except(JobRow).scalar_subquery()
+    )
 
     @property
     def is_trained(self) -> bool:
@@ -78,6 +91,16 @@ class ModelVersionRow(TenantRow):
             return ModelStatus.DEPLOYED
         if self.deprecated_at is not None:
             return ModelStatus.DEPRECATED
+        if self.upload is not None:
+            return self._validated()
         if self.is_trained:
             return ModelStatus.TRAINED
         return ModelStatus.TRAINING if self.problem is None else ModelStatus.FAILED
+
+    def _validated(self) -> ModelStatus:
+        """How far an uploaded version has come."""
+        if self.is_trained:
+            return ModelStatus.READY
+        if self.problem is not None:
+            return ModelStatus.REJECTED
+        return ModelStatus.VALIDATING if self.job_state is JobState.RUNNING else ModelStatus.QUARANTINED

@@ -16,6 +16,7 @@ class JobKind(StrEnum):
     TRAIN = "train"
     SCORE = "score"
     SWEEP = "sweep"
+    ADOPT = "adopt"
 
 
 class JobState(StrEnum):
