@@ -1,4 +1,4 @@
-"""`python -m mill_api serve | migrate | setup-code | openapi | worker | flower`. Each verb imports only what it needs."""
+"""`python -m mill_api serve | migrate | setup-code | quota | openapi | worker | flower`. Each verb imports only what it needs."""
 
 import argparse
 import asyncio
@@ -13,6 +13,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from mill_api.worker.cli import main as worker  # the worker reads its own options
 
         return worker(given[1:])
+    if given[:1] == ["quota"]:
+        return _quota(given[1:])
     options = _parser().parse_args(given)
     if options.verb == "serve":
         return _serve(options.host, options.port)
@@ -33,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=8000)
     verbs.add_parser("migrate", help="bring the database schema up to date (MILL_DATABASE__OWNER_URL)")
     verbs.add_parser("setup-code", help="print a new one-time code for the first administrator")
+    verbs.add_parser("quota", help="give one workspace its own quotas (see `quota --help`)")
     verbs.add_parser("openapi", help="print the OpenAPI document")
     verbs.add_parser("worker", help="claim and run jobs (see `worker --help`)")
     flower = verbs.add_parser("flower", help="watch the workers in a browser")
@@ -80,6 +83,15 @@ def _setup_code() -> int:
 
     settings = Settings()  # pyright: ignore[reportCallIssue] - filled from the environment
     return asyncio.run(print_new_code(settings.database.url.get_secret_value(), settings.access))
+
+
+def _quota(arguments: Sequence[str]) -> int:
+    from mill_api.quotas.operator import give
+    from mill_api.settings import OperatorSettings
+
+    settings = OperatorSettings()  # pyright: ignore[reportCallIssue] - filled from the environment
+    sys.stdout.write(asyncio.run(give(settings.system_url.get_secret_value(), arguments)) + "\n")
+    return 0
 
 
 def _openapi() -> int:

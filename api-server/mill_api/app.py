@@ -34,6 +34,7 @@ from mill_api.once.route import replayed
 from mill_api.parts import health_checks, open_parts
 from mill_api.projects.endpoints import router as projects_router
 from mill_api.settings import Settings
+from mill_api.usage.endpoints import router as usage_router
 
 VERSION = version("mill-api")
 _UPLOADS = re.compile(r"/api/v1/(datasets|models/upload|models/[^/]+/(batch-predictions/)?upload)")
@@ -49,7 +50,7 @@ _TITLES: dict[str, Any] = {
 
 def routers() -> list[APIRouter]:
     """Every domain's routes, lowest domain first."""
-    return [*access_routers, jobs_router, projects_router, datasets_router, model_uploads_router, models_router, *deployments_routers]
+    return [*access_routers, jobs_router, projects_router, datasets_router, model_uploads_router, models_router, *deployments_routers, usage_router]
 
 
 def openapi_document() -> dict[str, Any]:

@@ -4,7 +4,7 @@ Together with `app.py` this is the composition root: no other module knows all d
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -20,11 +20,13 @@ from mill_api.access import first_admin
 from mill_api.access.passwords import Passwords
 from mill_api.access.tokens import TokenSigner
 from mill_api.cache import check_cache, open_cache
+from mill_api.datasets import repository as dataset_rows
 from mill_api.datasets.contents import ProjectDatasets
 from mill_api.datasets.service import DatasetService
 from mill_api.db import Database
 from mill_api.db.schema import require_current_schema
 from mill_api.db.store_identity import require_same_store
+from mill_api.deployments import repository as deployment_rows
 from mill_api.deployments.batches import BatchService
 from mill_api.deployments.contents import ProjectDeployments
 from mill_api.deployments.live import LiveVersions
@@ -32,8 +34,10 @@ from mill_api.deployments.predictions import PredictionService
 from mill_api.deployments.publication import Publication
 from mill_api.deployments.rollout import Replicas
 from mill_api.deployments.service import DeploymentService
+from mill_api.jobs import repository as job_rows
 from mill_api.jobs.ending import Databases
 from mill_api.jobs.handlers import Registry
+from mill_api.models import repository as model_rows
 from mill_api.models.contents import ProjectModels
 from mill_api.models.repository import KnownModels
 from mill_api.models.service import ModelService
@@ -41,8 +45,17 @@ from mill_api.models.uploads import ModelUploads
 from mill_api.projects.contents import ProjectContents
 from mill_api.projects.roles import PathGuard
 from mill_api.queue import Sender
+from mill_api.quotas.service import Count, Quota, Quotas, predictions_today
 from mill_api.registry import PROJECT_OF, job_registry
 from mill_api.settings import Environment, Settings
+
+COUNTS: Mapping[Quota, tuple[Count, ...]] = {
+    Quota.BYTES: (dataset_rows.stored_bytes, model_rows.stored_bytes, deployment_rows.stored_bytes),
+    Quota.MODELS: (model_rows.count_models,),
+    Quota.RUNNING_JOBS: (job_rows.count_running,),
+    Quota.PREDICTIONS_PER_DAY: (predictions_today,),
+}
+"""Who keeps the rows that a quota counts."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,7 @@ class Parts:
     deployments: DeploymentService
     batches: BatchService
     predictions: PredictionService
+    quotas: Quotas
     project_contents: tuple[ProjectContents, ...]
     projects: PathGuard
     known_models: KnownModels
@@ -114,6 +128,7 @@ async def open_parts(settings: Settings) -> AsyncGenerator[Parts]:
             deployments=deployments,
             batches=BatchService(store, settings.uploads.max_bytes),
             predictions=PredictionService(database, serving),
+            quotas=Quotas(settings.quotas, COUNTS),
             project_contents=(ProjectDeployments(deployments), ProjectModels(models), ProjectDatasets(datasets)),
             projects=PathGuard(PROJECT_OF),
             known_models=KnownModels(),

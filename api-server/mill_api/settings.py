@@ -262,15 +262,27 @@ class Settings(ProcessSettings):
 class MigrationSettings(BaseSettings):
     """What `python -m mill_api migrate` needs, and nothing more: a migration holds no signing key."""
 
-    model_config = SettingsConfigDict(env_prefix="MILL_DATABASE__", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="MILL_DATABASE__", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     owner_url: SecretStr
+
+
+class OperatorSettings(BaseSettings):
+    """What `python -m mill_api quota` needs: to see all workspaces."""
+
+    model_config = SettingsConfigDict(env_prefix="MILL_DATABASE__", frozen=True, extra="ignore")
+
+    system_url: SecretStr
 
 
 class FlowerSettings(BaseSettings):
     """What `python -m mill_api flower` needs: the broker to watch and the password of its user `admin`."""
 
-    model_config = SettingsConfigDict(env_prefix="MILL_", env_nested_delimiter="__", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="MILL_", env_nested_delimiter="__", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     broker: RedisSettings
     flower_password: SecretStr = Field(min_length=_SHORTEST_SECRET)

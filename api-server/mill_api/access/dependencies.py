@@ -25,7 +25,11 @@ from mill_api.db import Database, ReadSession, UnitOfWork
 from mill_api.db.paging import Paging as Paging  # what endpoints ask for is found in one place
 from mill_api.once.seal import Seal
 from mill_api.once.service import Asker, ClaimUpload, claim
+from mill_api.quotas.service import Quota, Quotas, exceeded
 from mill_api.settings import Settings
+
+_FORM_BYTES = 2**20
+"""What a multipart body may hold beside its file."""
 
 _bearer = OAuth2PasswordBearer("/api/v1/auth/token", auto_error=False, description="An access token, or an API key")
 _key_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="An API key (`mm_…`)")
@@ -48,6 +52,8 @@ class AccessParts(Protocol):
     def passwords(self) -> Passwords: ...
     @property
     def publisher(self) -> Publisher: ...
+    @property
+    def quotas(self) -> Quotas: ...
     @property
     def projects(self) -> ProjectGuard: ...
     @property
@@ -161,13 +167,31 @@ async def _asked_once(
     await claim(request, work, Asker(me.workspace_id, me.user_id), Seal(parts.tokens.key), content)
 
 
-def upload_claim(request: Request, me: Me, parts: Parts) -> ClaimUpload:
-    """For an endpoint that streams a file: claim the request's Idempotency-Key once the digest of all that came is known."""
+async def upload_claim(request: Request, me: Me, parts: Parts) -> ClaimUpload:
+    """For an endpoint that streams a file: once all has come, claim its place in the quota and the request's Idempotency-Key.
 
-    async def claim_upload(work: UnitOfWork, content: str) -> None:
+    What is announced as too large is refused before it is sent.
+    """
+    announced = request.headers.get("content-length", "")
+    async with parts.database.reading(me.workspace_id) as session:
+        room = await parts.quotas.room(session, Quota.BYTES)
+        if room is not None and announced.isdigit() and int(announced) > room + _FORM_BYTES:
+            raise exceeded(Quota.BYTES, (await parts.quotas.limits(session))[Quota.BYTES])
+
+    async def claim_upload(work: UnitOfWork, content: str, size: int) -> None:
         await _asked_once(request, work, me, parts, content)
+        await parts.quotas.require(work, me.workspace_id, Quota.BYTES, size)
 
     return claim_upload
+
+
+Work = Annotated[UnitOfWork, Depends(working(Scope.WRITE), scope="function")]
+
+
+async def model_quota(work: Work, me: Me, parts: Parts) -> AsyncGenerator[None]:
+    """For an endpoint that may make a model: counted when it has, in its transaction, before the commit."""
+    yield
+    await parts.quotas.require(work, me.workspace_id, Quota.MODELS)
 
 
 async def read_session(me: Me, parts: Parts) -> AsyncGenerator[ReadSession]:
@@ -176,7 +200,7 @@ async def read_session(me: Me, parts: Parts) -> AsyncGenerator[ReadSession]:
         yield session
 
 
-Work = Annotated[UnitOfWork, Depends(working(Scope.WRITE), scope="function")]
+ModelQuota = Depends(model_quota, scope="function")
 UploadWork = Annotated[UnitOfWork, Depends(working(Scope.WRITE, streamed=True), scope="function")]
 PredictingWork = Annotated[UnitOfWork, Depends(working(Scope.PREDICT), scope="function")]
 PredictingUploadWork = Annotated[UnitOfWork, Depends(working(Scope.PREDICT, streamed=True), scope="function")]

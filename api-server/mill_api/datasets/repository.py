@@ -166,3 +166,10 @@ def _latest_has(status: DatasetStatus) -> Exists:
 
 async def project_of(session: AsyncSession, dataset_id: UUID) -> UUID | None:
     return await session.scalar(select(DatasetRow.project_id).where(DatasetRow.id == dataset_id))
+
+
+async def stored_bytes(session: AsyncSession) -> int:
+    """Of all versions: as they were uploaded, and as tables."""
+    tables = DatasetVersionRow.report["parquet_bytes"].as_integer()
+    total = func.sum(DatasetVersionRow.raw_size + func.coalesce(tables, 0))
+    return int(await session.scalar(select(func.coalesce(total, 0))) or 0)

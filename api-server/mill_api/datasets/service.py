@@ -52,7 +52,7 @@ class DatasetService:
         upload = await receive(request, self.objects, key, max_bytes=self.max_upload_bytes)
         try:
             form = read_fields(upload)
-            await claim(work, upload.digest)
+            await claim(work, upload.digest, upload.stored.size)
             return await add_version(work, version_id, form, upload, owner)
         except (
             Problem,

@@ -71,7 +71,7 @@ class BatchService:
         upload = await receive(request, self.objects, key, max_bytes=self.max_upload_bytes)
         try:
             form = read_form(BatchForm, single_values(upload.fields))
-            await claim(work, upload.digest)
+            await claim(work, upload.digest, upload.stored.size)
             version = await _scoring_version(work.session, model_id, form.version)
             row = BatchPredictionRow(
                 id=batch_id,

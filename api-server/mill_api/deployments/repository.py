@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -172,3 +172,9 @@ async def project_of_batch(session: AsyncSession, batch_id: UUID) -> UUID | None
         .join(BatchPredictionRow, BatchPredictionRow.model_id == ModelRow.id)
         .where(BatchPredictionRow.id == batch_id)
     )
+
+
+async def stored_bytes(session: AsyncSession) -> int:
+    """Of the results of batch predictions."""
+    sizes = BatchPredictionRow.report["output_bytes"].as_integer()
+    return int(await session.scalar(select(func.coalesce(func.sum(sizes), 0))) or 0)

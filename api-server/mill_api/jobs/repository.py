@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from mill_contracts.jobs import JobKind, JobState, Queue
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mill_api.db import UnitOfWork
@@ -78,3 +78,7 @@ async def log_page(session: AsyncSession, job: JobRow, after: int) -> LogPage:
         next_after=batches[-1].seq if len(batches) == _BATCHES else None,
         whole_log=job.log_key is not None,
     )
+
+
+async def count_running(session: AsyncSession) -> int:
+    return await session.scalar(select(func.count()).where(JobRow.state == JobState.RUNNING)) or 0

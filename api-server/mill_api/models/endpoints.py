@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 from mill_contracts.algorithms import Catalogue, catalogue
 from mill_contracts.recipe import Framework, Task
 
-from mill_api.access.dependencies import Me, Paging, ProjectEditor, Reading, Work
+from mill_api.access.dependencies import Me, ModelQuota, Paging, ProjectEditor, Reading, Work
 from mill_api.db.pages import Page
 from mill_api.models import repository, service
 from mill_api.models.repository import ModelFilter
@@ -30,7 +30,7 @@ Models = Annotated[ModelService, Depends(model_service)]
 Version = Annotated[VersionNumber | None, Query(description="A version's number; the latest when left out")]
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, dependencies=[ModelQuota])
 async def train(wish: ModelWish, me: ProjectEditor, work: Work, models: Models) -> Model:
     """Train a model; follow `job_id`. On a dataset that is still being profiled the training starts when that is done."""
     return Model.of(*await models.train(work, wish, me), deployed=False)

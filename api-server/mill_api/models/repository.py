@@ -14,8 +14,8 @@ from mill_api.db.pages import PageRequest, Slice, keyset
 from mill_api.jobs.tables import JobRow
 from mill_api.models.errors import ModelNotFound, ModelVersionNotFound
 from mill_api.models.schemas import ModelWish
-from mill_api.models.upload_form import ModelUpload
 from mill_api.models.tables import ModelRow, ModelStatus, ModelVersionRow
+from mill_api.models.upload_form import ModelUpload
 
 
 @dataclass(frozen=True)
@@ -224,3 +224,12 @@ class KnownModels:
 
     async def of_workspace(self, session: AsyncSession, models: Collection[UUID]) -> set[UUID]:
         return set(await session.scalars(select(ModelRow.id).where(ModelRow.id.in_(models))))
+
+
+async def count_models(session: AsyncSession) -> int:
+    return await session.scalar(select(func.count()).select_from(ModelRow)) or 0
+
+
+async def stored_bytes(session: AsyncSession) -> int:
+    """Of all packages."""
+    return int(await session.scalar(select(func.coalesce(func.sum(ModelVersionRow.package_size), 0))) or 0)

@@ -17,8 +17,8 @@ from mill_api.once.errors import IdempotencyKeyReused, InvalidIdempotencyKey, Re
 from mill_api.once.seal import Seal
 from mill_api.once.tables import IdempotencyKeyRow
 
-ClaimUpload = Callable[[UnitOfWork, str], Awaitable[None]]
-"""`claim` for a body that was streamed: the transaction, and the digest of what came."""
+ClaimUpload = Callable[[UnitOfWork, str, int], Awaitable[None]]
+"""`claim` for a body that was streamed: the transaction, the digest of what came, the size of the file."""
 
 HEADER = "Idempotency-Key"
 _FORM = re.compile(r"[\x21-\x7e]{1,255}")

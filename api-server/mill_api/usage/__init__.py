@@ -1,0 +1,1 @@
+"""How much a workspace has of what it may have, over all domains."""
