@@ -28,6 +28,7 @@ from modelmill._errors import (
     UnexpectedAnswer,
     WrongCredentials,
 )
+from modelmill._people import AuditLine, Invitation, Member, ProjectMember, ServiceAccount, Workspace
 from modelmill._tokens import MemoryKeeper, TokenKeeper, Tokens
 from modelmill._transport import Retries
 from modelmill._types import (
@@ -50,6 +51,7 @@ __all__ = [
     "AlreadyRegistered",
     "ApiError",
     "ApiKey",
+    "AuditLine",
     "AuthenticationError",
     "BatchPrediction",
     "Client",
@@ -59,6 +61,7 @@ __all__ = [
     "Deployment",
     "DeploymentFailed",
     "InvalidRequest",
+    "Invitation",
     "Job",
     "JobCancelled",
     "JobError",
@@ -66,6 +69,7 @@ __all__ = [
     "JobFailed",
     "JobStillRunning",
     "LogLine",
+    "Member",
     "MemoryKeeper",
     "Model",
     "ModelVersion",
@@ -75,9 +79,11 @@ __all__ = [
     "Prediction",
     "Predictions",
     "Project",
+    "ProjectMember",
     "RateLimited",
     "Retries",
     "ServerError",
+    "ServiceAccount",
     "TimedOut",
     "TokenKeeper",
     "TokenRefused",
@@ -86,5 +92,6 @@ __all__ = [
     "Unavailable",
     "UnexpectedAnswer",
     "User",
+    "Workspace",
     "WrongCredentials",
 ]

@@ -11,6 +11,7 @@ from modelmill._resources.batch import Batch
 from modelmill._resources.datasets import Datasets
 from modelmill._resources.jobs import Jobs
 from modelmill._resources.models import Models
+from modelmill._resources.people import Audit, Invitations, Members, ServiceAccounts, Workspaces
 from modelmill._resources.predictions import Predict
 from modelmill._resources.projects import Projects
 from modelmill._tokens import Anonymous, Identity, KeyIdentity, MemoryKeeper, SignedIn, TokenKeeper
@@ -56,6 +57,11 @@ class Client:
             self._https.append(_http(self.serving_url, timeout, transport))
             serving = Transport(self._https[1], _Through(identity, main), retries)
         self.auth = Auth(main, identity)
+        self.members = Members(main)
+        self.invitations = Invitations(main)
+        self.workspaces = Workspaces(main, identity)
+        self.service_accounts = ServiceAccounts(main)
+        self.audit = Audit(main)
         self.jobs = Jobs(main)
         self.projects = Projects(main)
         self.datasets = Datasets(main, self.jobs)

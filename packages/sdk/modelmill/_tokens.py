@@ -128,6 +128,13 @@ class SignedIn:
         self._keeper.save(tokens)
         return tokens
 
+    def switch(self, post: Post, workspace_id: str) -> None:
+        """Tokens for another workspace in place of those at hand."""
+        with self._lock:
+            tokens = self._keeper.load() or self._sign_in(post)
+            body = {"refresh_token": tokens.refresh_token, "workspace_id": workspace_id}
+            self._keep(post("/api/v1/auth/refresh", body, False))
+
     def sign_out(self, post: Post) -> None:
         with self._lock:
             tokens = self._keeper.load()

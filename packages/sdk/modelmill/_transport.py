@@ -72,6 +72,9 @@ class Transport:
     def patch(self, url: str, body: Mapping[str, Any]) -> Any:
         return self.json("PATCH", url, json=dict(body))
 
+    def put(self, url: str, body: Mapping[str, Any]) -> Any:
+        return self.json("PUT", url, json=dict(body))
+
     def delete(self, url: str, **query: Any) -> None:
         self.json("DELETE", url, params=_given(query))
 

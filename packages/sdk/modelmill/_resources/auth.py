@@ -1,6 +1,7 @@
 """Accounts, sign-ins and API keys."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from modelmill._pages import walk
 from modelmill._tokens import Identity, SignedIn, Tokens
@@ -13,9 +14,16 @@ class Auth:
         self._transport = transport
         self._identity = identity
 
-    def register(self, *, email: str, username: str, password: str, full_name: str = "") -> User:
-        """Make an account with its personal workspace. Raises `AlreadyRegistered`, `InvalidRequest`."""
+    def register(
+        self, *, email: str, username: str, password: str, full_name: str = "", code: str | None = None
+    ) -> User:
+        """Make an account: with an invitation's `code` in the workspace that invited, else with a personal one.
+
+        Raises `AlreadyRegistered`, `InvalidRequest`, and `PermissionDenied` where one registers by invitation only.
+        """
         body = {"email": email, "username": username, "password": password, "full_name": full_name}
+        if code is not None:
+            body["code"] = code
         return User.of(self._transport.bare_post(path("auth", "register"), body, False))
 
     def login(self) -> Tokens | None:
@@ -29,12 +37,26 @@ class Auth:
         if isinstance(self._identity, SignedIn):
             self._identity.sign_out(self._transport.bare_post)
 
+    def logout_everywhere(self) -> None:
+        """End every sign-in of yours, on every device."""
+        self._transport.post(path("auth", "logout-everywhere"))
+        self.logout()
+
     def me(self) -> User:
         return User.of(self._transport.get(path("auth", "me")))
 
-    def create_key(self, name: str, *, scopes: Sequence[str] = ("predict",), expires_at: str | None = None) -> ApiKey:
-        """Its `key` is shown in this answer and never again."""
-        body = {"name": name, "scopes": list(scopes), "expires_at": expires_at}
+    def create_key(
+        self,
+        name: str,
+        *,
+        scopes: Sequence[str] = ("predict",),
+        model_ids: Sequence[str] = (),
+        service_account_id: str | None = None,
+        expires_at: str | None = None,
+    ) -> ApiKey:
+        """Its `key` is shown in this answer and never again. Without `model_ids` it is good for every model."""
+        body: dict[str, Any] = {"name": name, "scopes": list(scopes), "expires_at": expires_at}
+        body |= {"model_ids": list(model_ids) or None, "service_account_id": service_account_id}
         return ApiKey.of(self._transport.create(path("api-keys"), body))
 
     def keys(self) -> Iterator[ApiKey]:

@@ -50,6 +50,10 @@ class Batch:
     def list(self, **filters: Any) -> Iterator[BatchPrediction]:
         return walk(self._transport, path("batch-predictions"), BatchPrediction, **filters)
 
+    def delete(self, batch_id: str) -> None:
+        """With its file and its result, once its job has ended."""
+        self._transport.delete(path("batch-predictions", batch_id))
+
     def wait(
         self, batch: BatchPrediction, *, timeout: float | None = None, on_event: OnEvent | None = None
     ) -> BatchPrediction:

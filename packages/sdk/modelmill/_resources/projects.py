@@ -5,6 +5,7 @@ from typing import Any
 
 from modelmill._errors import NotFound
 from modelmill._pages import walk
+from modelmill._people import ProjectMember
 from modelmill._transport import Transport, path
 from modelmill._types import Project
 
@@ -39,6 +40,21 @@ class Projects:
         """What would go with the project: how many of each kind."""
         return self._transport.get(path("projects", project_id, "deletion"))["contents"]
 
-    def delete(self, project_id: str) -> None:
-        """Delete the project with all it holds (`deletion` says what that is)."""
-        self._transport.delete(path("projects", project_id))
+    def delete(self, project_id: str, *, force: bool = False) -> None:
+        """Delete the project with all it holds (`deletion` says what that is). `force` undeploys its live models first."""
+        self._transport.delete(path("projects", project_id), force="true" if force else None)
+
+    def members(self, project_id: str) -> Iterator[ProjectMember]:
+        """Who is named in the project; all others have its `default_role`."""
+        return walk(self._transport, path("projects", project_id, "members"), ProjectMember)
+
+    def put_member(self, project_id: str, user_id: str, role: str) -> ProjectMember:
+        """Name a member of the workspace as `viewer` or `editor`."""
+        return ProjectMember.of(self._transport.put(path("projects", project_id, "members", user_id), {"role": role}))
+
+    def remove_member(self, project_id: str, user_id: str) -> None:
+        self._transport.delete(path("projects", project_id, "members", user_id))
+
+    def hand_over(self, project_id: str, user_id: str) -> Project:
+        """Make another member of the workspace the owner."""
+        return Project.of(self._transport.put(path("projects", project_id, "owner"), {"user_id": user_id}))

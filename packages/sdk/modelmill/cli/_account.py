@@ -41,22 +41,26 @@ def register_user(
     username: NameOption,
     email: Annotated[str, typer.Option(prompt=True)],
     full_name: Annotated[str, typer.Option("--full-name")] = "",
+    code: Annotated[str | None, typer.Option(help="Of an invitation, or of a server's first start.")] = None,
     url: UrlOption = None,
     password_stdin: StdinOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make an account with a workspace of its own, and sign in."""
+    """Make an account, and sign in: with an invitation's code in the workspace that invited, else in one of its own."""
     with friendly(as_json):
         password = _password(password_stdin, confirm=True)
         with Client(server_url(FileKeeper(credentials_file()), url)) as client:
-            client.auth.register(email=email, username=username, password=password, full_name=full_name)
+            client.auth.register(email=email, username=username, password=password, full_name=full_name, code=code)
         _sign_in(username, password, url, None, as_json)
 
 
-def logout(as_json: JsonOption = False) -> None:
+def logout(
+    everywhere: Annotated[bool, typer.Option("--everywhere", help="On every device of yours.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """End this sign-in, here and on the server."""
     with friendly(as_json), signed_in() as client:
-        client.auth.logout()
+        client.auth.logout_everywhere() if everywhere else client.auth.logout()
         print_json({"signed_in": False}) if as_json else typer.echo("Signed out.")
 
 

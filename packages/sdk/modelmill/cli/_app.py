@@ -6,7 +6,7 @@ from typing import cast
 
 import typer
 
-from modelmill.cli import _account, _data, _jobs, _models, _predict
+from modelmill.cli import _account, _data, _jobs, _models, _people, _predict
 
 PLUGINS = "modelmill.commands"
 
@@ -19,7 +19,7 @@ def build() -> typer.Typer:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
-    for module in (_account, _data, _models, _predict, _jobs):
+    for module in (_account, _people, _data, _models, _predict, _jobs):
         module.register(app)
     for plugin in sorted(entry_points(group=PLUGINS), key=lambda point: point.name):
         try:

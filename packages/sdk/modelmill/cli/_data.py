@@ -1,7 +1,7 @@
 """`modelmill projects … | upload | datasets …`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,10 +19,12 @@ from modelmill.cli._output import (
     print_view,
     upload_progress,
 )
+from modelmill.cli._people import WhoArgument, find_member
 from modelmill.cli._session import signed_in
 
 ProjectOption = Annotated[str, typer.Option("--project", "-p", help="Name or id of the project.")]
 MaybeProject = Annotated[str | None, typer.Option("--project", "-p", help="Name or id of the project.")]
+NamedRole = Literal["viewer", "editor"]
 PROJECT_FIELDS = ("name", "description", "tags", "created_at", "id")
 DATASET_FIELDS = ("name", "version", "status", "rows", "size_bytes", "id")
 DATASET_DETAIL = (
@@ -46,6 +48,10 @@ def register(app: typer.Typer) -> None:
     projects.command("create")(create_project)
     projects.command("show")(show_project)
     projects.command("delete")(delete_project)
+    projects.command("members")(project_members)
+    projects.command("share")(share_project)
+    projects.command("unshare")(unshare_project)
+    projects.command("hand-over")(hand_over_project)
     app.add_typer(projects, name="projects")
     app.command()(upload)
     datasets = typer.Typer(no_args_is_help=True, help="Datasets are uploaded tables.")
@@ -93,7 +99,10 @@ def show_project(project: str, as_json: JsonOption = False) -> None:
 
 
 def delete_project(
-    project: str, yes: Annotated[bool, typer.Option("--yes", "-y")] = False, as_json: JsonOption = False
+    project: str,
+    yes: Annotated[bool, typer.Option("--yes", "-y")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also when models of it are live.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Delete a project with its datasets and models."""
     with friendly(as_json), signed_in() as client:
@@ -103,8 +112,39 @@ def delete_project(
                 f"{count} {kind}" for kind, count in client.projects.deletion(found.id).items() if count
             )
             typer.confirm(f"Delete project {found.name!r} with {contents or 'nothing in it'}?", abort=True)
-        client.projects.delete(found.id)
+        client.projects.delete(found.id, force=force)
         print_json({"deleted": found.id}) if as_json else typer.echo(f"Deleted {found.name}.")
+
+
+def project_members(project: str, as_json: JsonOption = False) -> None:
+    """List who is named in a project; all others have its default role."""
+    with friendly(as_json), signed_in() as client:
+        found = find_project(client, project)
+        print_table(client.projects.members(found.id), ("username", "email", "role", "user_id"), as_json)
+
+
+def share_project(project: str, who: WhoArgument, role: NamedRole, as_json: JsonOption = False) -> None:
+    """Name a member of the workspace as viewer or editor of a project."""
+    with friendly(as_json), signed_in() as client:
+        member = find_member(client, who).user_id
+        named = client.projects.put_member(find_project(client, project).id, member, role)
+        print_view(named, ("username", "role", "user_id"), as_json)
+
+
+def unshare_project(project: str, who: WhoArgument, as_json: JsonOption = False) -> None:
+    """Give somebody the project's default role again."""
+    with friendly(as_json), signed_in() as client:
+        member = find_member(client, who)
+        client.projects.remove_member(find_project(client, project).id, member.user_id)
+        print_json({"removed": member.user_id}) if as_json else typer.echo(f"Removed {member.username}.")
+
+
+def hand_over_project(project: str, who: WhoArgument, as_json: JsonOption = False) -> None:
+    """Make another member of the workspace the owner of a project."""
+    with friendly(as_json), signed_in() as client:
+        member = find_member(client, who).user_id
+        handed = client.projects.hand_over(find_project(client, project).id, member)
+        print_view(handed, (*PROJECT_FIELDS, "owner_id"), as_json)
 
 
 def upload(

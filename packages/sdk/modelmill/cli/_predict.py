@@ -26,6 +26,10 @@ from modelmill.cli._session import signed_in
 def register(app: typer.Typer) -> None:
     app.command()(predict)
     app.command()(batch)
+    batches = typer.Typer(no_args_is_help=True, help="Batch predictions that were asked for.")
+    batches.command("list")(list_batches)
+    batches.command("delete")(delete_batch)
+    app.add_typer(batches, name="batches")
 
 
 def predict(
@@ -75,6 +79,19 @@ def batch(
             done = client.batch.wait(started, on_event=JobBar(bars, "score").on_event)
         client.batch.download(done, output)
         print_json({"file": str(output), **dict(done.raw)}) if as_json else typer.echo(f"Saved {output}.")
+
+
+def list_batches(as_json: JsonOption = False) -> None:
+    """List batch predictions, newest first."""
+    with friendly(as_json), signed_in() as client:
+        print_table(client.batch.list(), ("id", "model_id", "status", "output_format", "job_id"), as_json)
+
+
+def delete_batch(batch_id: str, as_json: JsonOption = False) -> None:
+    """Delete a batch prediction with its file and its result."""
+    with friendly(as_json), signed_in() as client:
+        client.batch.delete(batch_id)
+        print_json({"deleted": batch_id}) if as_json else typer.echo(f"Deleted {batch_id}.")
 
 
 def parse_rows(file: str) -> list[dict[str, Any]]:
