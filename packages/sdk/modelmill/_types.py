@@ -86,7 +86,8 @@ class Dataset(View):
 class Model(View):
     """A model with its latest version (`latest`, whole in answers about one model).
 
-    `status` is training, trained, deployed, deprecated or failed; `metrics` are of the hold-out rows.
+    `status` is training, trained, deployed, deprecated or failed; of an uploaded file quarantined, validating, ready or rejected.
+    `metrics` are of the hold-out rows.
     """
 
     id: str

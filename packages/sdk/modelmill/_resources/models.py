@@ -1,14 +1,17 @@
 """Models: trainings, versions, deployments."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 from modelmill._errors import DeploymentFailed, NotFound
 from modelmill._pages import walk
 from modelmill._resources.jobs import Jobs, OnEvent
 from modelmill._transport import Transport, path
 from modelmill._types import Deployment, Extra, Missing, Model, ModelVersion, Unseen
+from modelmill._upload import Counted, Progress, Source, quiet
 
 FIRST_POLL, LONGEST_POLL = 0.2, 1.0
 
@@ -39,6 +42,43 @@ class Models:
         body = {"name": name, "project_id": project_id, "dataset_id": dataset_id, "model_type": model_type, **options}
         body |= {"framework": framework, "algorithm": algorithm, "target": target, "parameters": dict(parameters or {})}
         return Model.of(self._transport.create(path("models"), body))
+
+    def upload_file(
+        self,
+        file: str | Path | IO[bytes],
+        *,
+        framework: str,
+        name: str | None = None,
+        project_id: str | None = None,
+        model_type: str = "classification",
+        model_id: str | None = None,
+        signature: Mapping[str, Any] | None = None,
+        sample_rows: Sequence[Mapping[str, Any]] = (),
+        description: str = "",
+        tags: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> Model:
+        """Upload a model trained elsewhere: XGBoost JSON or UBJ, LightGBM text, ONNX in one file, or skops; never a pickle.
+
+        With `model_id` it becomes that model's next version; else `project_id` says where, and `name` (the file's own when left
+        out) what it is called. `signature` names features and classes; `wait` returns when the file is validated, or raises
+        `JobFailed` with the reason.
+        """
+        source = Source.of(file, None)
+        fields: dict[str, Any] = {"framework": framework}
+        if signature is not None:
+            fields["signature"] = json.dumps(signature)
+        if sample_rows:
+            fields["sample_rows"] = json.dumps([dict(row) for row in sample_rows])
+        where = path("models", model_id, "upload") if model_id else path("models", "upload")
+        if model_id is None:
+            called = name or Path(source.name).name.split(".")[0]
+            fields |= {"name": called, "project_id": project_id, "model_type": model_type}
+            fields |= {"description": description, "tags": ",".join(tags)}
+        with source.opened as stream:
+            body = Counted(stream, progress or quiet, source.total)
+            files = {"file": (source.name, body, "application/octet-stream")}
+            return Model.of(self._transport.json("POST", where, data=fields, files=files, timeout=None))
 
     def wait(self, model: Model | str, *, timeout: float | None = None, on_event: OnEvent | None = None) -> Model:
         """Wait for the latest version's training. Raises `JobFailed` with the reason."""

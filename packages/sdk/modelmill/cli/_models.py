@@ -1,7 +1,8 @@
-"""`modelmill train | models … | leaderboard | deploy | undeploy | rollback`."""
+"""`modelmill train | adopt | models … | leaderboard | deploy | undeploy | rollback`."""
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -42,6 +43,7 @@ BOARD_METRICS = ("roc_auc", "log_loss", "accuracy", "rmse", "mae", "r2")
 
 def register(app: typer.Typer) -> None:
     app.command()(train)
+    app.command()(adopt)
     models = typer.Typer(no_args_is_help=True, help="Trained models and their versions.")
     models.command("list")(list_models)
     models.command("show")(show_model)
@@ -91,6 +93,45 @@ def train(
             with job_progress(as_json) as bars:
                 model = client.models.wait(model, on_event=JobBar(bars, name).on_event)
         print_view(model, MODEL_DETAIL, as_json)
+
+
+def adopt(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="XGBoost, LightGBM, ONNX or skops.")],
+    framework: Annotated[str, typer.Option(help="xgboost, lightgbm, onnx or scikit-learn.")],
+    project: MaybeProject = None,
+    name: Annotated[
+        str | None, typer.Option(help="The file's own when left out; a known name makes its next version.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Make it the next version of this model (name or id).")] = None,
+    model_type: Annotated[str, typer.Option("--type", help="classification or regression.")] = "classification",
+    signature: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="JSON: features, classes, target.")
+    ] = None,
+    samples: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="JSON: a list of rows as clients send them.")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until it is validated.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Upload a model trained elsewhere. Pickle and joblib are never accepted."""
+    with friendly(as_json), signed_in() as client:
+        found = find_model(client, model) if model else None
+        if found is None and project is None:
+            raise ValueError("say which project it belongs to (--project), or which model it is a version of (--model)")
+        uploaded = client.models.upload_file(
+            file,
+            framework=framework,
+            name=name,
+            project_id=project_id(client, project) if found is None else None,
+            model_type=model_type,
+            model_id=found.id if found else None,
+            signature=json.loads(signature.read_text()) if signature else None,
+            sample_rows=json.loads(samples.read_text()) if samples else (),
+        )
+        if wait:
+            with job_progress(as_json) as bars:
+                uploaded = client.models.wait(uploaded, on_event=JobBar(bars, uploaded.name).on_event)
+        print_view(uploaded, MODEL_DETAIL, as_json)
 
 
 def list_models(project: MaybeProject = None, as_json: JsonOption = False) -> None:
