@@ -17,6 +17,7 @@ from modelmill.cli._output import (
     friendly,
     job_progress,
     print_json,
+    print_table,
     text,
     upload_progress,
 )
