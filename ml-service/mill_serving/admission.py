@@ -8,12 +8,15 @@ they are answered in the turn in which they arrive, or refused when too many req
 import asyncio
 import contextlib
 import math
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+from mill_kit.logs import get_logger
 
 from mill_serving.deadline import DEADLINE
 from mill_serving.errors import DeadlineMissed, Overloaded, TooManyForModel
@@ -53,18 +56,21 @@ class Arrivals:
 
 
 class Lane:
-    """Used on the event loop. Work releases the GIL inside numpy and the engines, so that single rows go on beside it."""
+    """Used on the event loop. Work releases the GIL inside numpy and the engines, so that single rows go on beside it.
+
+    Nobody waits longer than `longest_wait` seconds for a thread. Where no threads can be had the event loop does the work itself.
+    """
 
     def __init__(
         self, threads: int, waiting: int, waiting_per_model: int | None = None, longest_wait: float = math.inf
     ) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="lane")
+        self._threads = _pool(threads)
         self._limit = threads + waiting
         self._limit_per_model = threads + (waiting if waiting_per_model is None else waiting_per_model)
         self._longest_wait = longest_wait
         self._per_model: dict[str, int] = {}
         self._mean_seconds = 0.0
-        self.size = threads
+        self.size = threads if self._threads is not None else 1
         self.pending = 0
         self.running = 0
         self.done = 0
@@ -81,6 +87,8 @@ class Lane:
         """Raises `Overloaded`, `TooManyForModel` or `DeadlineMissed`. The deadline is that of the request (`deadline.DEADLINE`)."""
         deadline = min(DEADLINE.get() or math.inf, time.perf_counter() + self._longest_wait)
         self._admit(model, deadline)
+        if self._threads is None:
+            return self._timed(work, deadline)
         self.pending += 1
         self._per_model[model] = self._per_model.get(model, 0) + 1
         loop = asyncio.get_running_loop()
@@ -93,7 +101,8 @@ class Lane:
             raise
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _admit(self, model: str, deadline: float) -> None:
         wait = self.expected_wait
@@ -134,6 +143,21 @@ class Lane:
             del self._per_model[model]
         if not job.cancelled():
             job.exception()
+
+
+def _pool(threads: int) -> ThreadPoolExecutor | None:
+    """With all its threads running; None where the system gives none, or too few."""
+    pool, gate = ThreadPoolExecutor(threads, thread_name_prefix="lane"), threading.Event()
+    try:
+        for _ in range(threads):
+            pool.submit(gate.wait)
+    except RuntimeError as error:
+        get_logger().error("pool_not_built", threads=threads, reason=str(error))
+        pool.shutdown(wait=False, cancel_futures=True)
+        return None
+    finally:
+        gate.set()
+    return pool
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: Any) -> None:

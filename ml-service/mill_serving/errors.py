@@ -203,14 +203,9 @@ class DeadlineMissed(Unavailable):
 
     def __init__(self, retry_seconds: int = 1) -> None:
         super().__init__(
-            "this cannot be predicted within X-Request-Deadline-Ms now; retry later or allow more time",
+            "its turn would not come in time (X-Request-Deadline-Ms, or the longest wait here); retry later or allow more time",
             headers={"retry-after": str(retry_seconds)},
         )
-
-
-class Draining(Unavailable):
-    slug = "draining"
-    title = "This replica is stopping"
 
 
 class SnapshotTooOld(Unavailable):

@@ -10,24 +10,6 @@ import httpx
 ROW = {"age": 40.0, "hours": 38.0, "city": "Oslo"}
 
 
-async def test_five_hundred_first_calls_load_a_model_once(tmp_path: Path, build: Any, launch: Any, reach: Any) -> None:
-    """More models than the budget holds: warming the last ones has evicted the first."""
-    names = [f"model-{number:02}" for number in range(32)]
-    for name in names:
-        copy(build(name).path, tmp_path / f"{name}.mill")
-    variables = {"MILL_SERVING__SHARED_MODELS_DIR": str(tmp_path), "MILL_SERVING__CACHE_BYTES": str(2**20)}
-    with launch(tmp_path, store=False, **variables) as replica:
-        reach(lambda: replica.metric("model_loads_total") == len(names))
-        listed = replica.http.get("/models").json()["models"]
-        evicted = next(model["name"] for model in listed if not model["loaded"])
-        url, limits = str(replica.http.base_url), httpx.Limits(max_connections=100)
-        async with httpx.AsyncClient(base_url=url, limits=limits, timeout=60) as client:
-            calls = [client.post(f"/predict/{evicted}", json={"input_data": ROW}) for _ in range(500)]
-            answers = await asyncio.gather(*calls)
-        assert {answer.status_code for answer in answers} == {200}
-        assert replica.metric("model_loads_total") == len(names) + 1
-
-
 def test_packages_are_evicted_under_the_byte_budget_and_come_back(tmp_path: Path, build: Any, launch: Any) -> None:
     names = [f"model-{number}" for number in range(80)]
     for name in names:

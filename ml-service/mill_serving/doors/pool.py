@@ -1,7 +1,7 @@
 """What operators ask of a running replica: what it is, how busy its pool is, and its last predictions. Nothing here is hot.
 
-The pool's slots are threads that share one instance of each model, which is immutable: nothing is built per slot, so nothing can
-fail to be built, and a model in demand uses every slot.
+The pool's slots are threads that share one instance of each model, which is immutable: nothing is built per slot, and a model in
+demand uses every slot. Where the threads cannot be had, one slot is left: the event loop itself.
 """
 
 from typing import Annotated, Any
