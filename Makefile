@@ -56,8 +56,8 @@ test: setup ## Every test, on real PostgreSQL, Valkey, object stores (ARGS="-k n
 	@$(PYTEST) $(ARGS)
 
 .PHONY: test-faults
-test-faults: setup ## Kill, freeze, cut and fill everything, and check the promises (ONLY=1,8 SCALE=0.1 SEED=7 RECORD=1)
-	@$(RUN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED)) $(if $(RECORD),--record)
+test-faults: setup ## Kill, freeze, cut and fill everything, and check the promises (ONLY=1,8 SCALE=0.1 HOURS=2 SEED=7 RECORD=1)
+	@$(RUN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS)) $(if $(RECORD),--record)
 
 .PHONY: check
 check: setup ## What CI checks before the tests: format, lint, types, import contracts, generated files

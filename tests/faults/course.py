@@ -19,6 +19,12 @@ class Course:
     scale: float
     folder: Path
     say: Say = print
+    hours: float = 4.0
+    began: float = field(default_factory=time.monotonic)
+
+    def left(self, share: float) -> float:
+        """Seconds of a share of the hours that are left, counted from the start; at least one."""
+        return max(1.0, self.began + share * self.hours * 3600 - time.monotonic())
 
     def random(self, name: str) -> random.Random:
         """The same course of events for the same seed, whatever other experiments draw."""

@@ -43,6 +43,7 @@ class Promise:
     tests: tuple[str, ...] = ()
     repeat: int = 1
     counted_by: str = ""
+    needs: str = ""
     short_of: str = ""
     missing: str = ""
 

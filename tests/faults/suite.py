@@ -1,6 +1,7 @@
 """Promises that ordinary tests prove: run those tests and count them. A test may count more trials: `record_property("trials", n)`."""
 
 import os
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -29,8 +30,14 @@ def run_suite(course: Course, promise: Promise, full: int | None = None) -> list
             trials += int(counted[0] or 1) if counted else asked
             failures += int(case.find("failure") is not None or case.find("error") is not None)
     notes = f"Skipped: {', '.join(sorted(set(skipped)))}." if skipped else ""
+    if promise.needs and not at_hand(promise.needs):
+        full, notes = trials + 1, f"{promise.needs} is not at hand. {notes}".strip()
     result = trial.result(trials, failures or int(trials == 0), notes=notes)
     return [result if full is None else replace(result, full=full)]
+
+
+def at_hand(program: str) -> bool:
+    return bool(os.environ.get(f"MILL_TEST_{program.upper()}") or shutil.which(program))
 
 
 def run_pytest(tests: tuple[str, ...], report: Path, environment: Mapping[str, str]) -> None:

@@ -41,6 +41,9 @@ class User:
         project = http.post("/api/v1/projects", json={"name": name}, timeout=30).raise_for_status().json()["id"]
         return cls(name, http, project)
 
+    def close(self) -> None:
+        self.http.close()
+
     def upload(self, name: str, data: bytes) -> httpx.Response:
         form = {"name": name, "project_id": self.project}
         return self.http.post("/api/v1/datasets", data=form, files={"file": (f"{name}.csv", data)})

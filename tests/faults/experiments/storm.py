@@ -16,6 +16,8 @@ from tests.faults.promises import Figure, Result
 from tests.faults.workload import Client, User
 
 CLIENTS = 4
+STORM_SHARE = 0.35
+"""Of the time given to all experiments; jobs that were not asked for by then are no trials."""
 _ZOMBIES = "SELECT coalesce(sum(value), 0) FROM job_counters WHERE name = 'fencing_refused'"
 _EXPIRED = "SELECT coalesce(sum(value), 0) FROM job_counters WHERE name = 'lease_expired'"
 
@@ -70,12 +72,18 @@ def run_storm(
     for thread in working:
         thread.start()
     for thread in working:
+        thread.join(course.left(STORM_SHARE))
+    for client in clients:
+        client.stop.set()
+    for thread in working:
         thread.join()
     nemesis.stop.set()
     harming.join()
     drained = drain(running, drain_seconds)
     facts = read_facts(running, users)
     log.close()
+    for user in users:
+        user.close()
     operations = read_history(log.path)
     storm = Storm(
         operations,

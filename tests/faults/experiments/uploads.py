@@ -106,12 +106,18 @@ def send(user: User, number: int, chance: random.Random, sent: list[Sent]) -> No
             leave(user, name, data[: chance.randrange(1, len(data))], len(data))
             sent.append(Sent(name, digest, "left"))
             continue
+        sent.append(Sent(name, digest, outcome(user, name, data)))
+
+
+def outcome(user: User, name: str, data: bytes) -> str:
+    """The status, or why there was none. What could not even be sent is sent again: it is no trial."""
+    while True:
         try:
-            status = str(user.upload(name, data).status_code)
-        except httpx.HTTPError as error:
-            status = type(error).__name__
+            return str(user.upload(name, data).status_code)
+        except httpx.ConnectError:
             time.sleep(0.3)
-        sent.append(Sent(name, digest, status))
+        except httpx.HTTPError as error:
+            return type(error).__name__
 
 
 def leave(user: User, name: str, part: bytes, announced: int) -> None:
