@@ -161,7 +161,8 @@ class Engine:
     def _meet(self, target: Target) -> "_Hot":
         if len(self._hot) >= _MOST_HOT:
             self._hot.clear()
-        identity = Identity(target.model_id, target.name, target.version, target.version_id)
+        takes_unseen = target.policy is None or target.policy.unseen == "accept"
+        identity = Identity(target.model_id, target.name, target.version, target.version_id, takes_unseen=takes_unseen)
         hot = self._hot[target.version_id] = _Hot(target, identity, self.statistics.of(target))
         return hot
 

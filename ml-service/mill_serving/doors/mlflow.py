@@ -108,7 +108,7 @@ class ScoringDoor:
             block = read_block(loaded.package, body, self.caps.rows) if intake.takes_any_category else None
             if block is not None:
                 found = loaded.package.predict_encoded(block.encoded)
-                return len(found.values), _answer(found, _checked(block.document))
+                return len(found.values), _answer(found, checked(block.document))
             document = _document(body)
             given = rows_of_document(document, [feature.name for feature in loaded.package.signature.features])
             self.caps.check(len(given))
@@ -120,7 +120,7 @@ class ScoringDoor:
 
 def rows_of_document(document: Document, names: Sequence[str]) -> list[Row]:
     """The rows of whichever form the document has. Raises `InvalidRequest`."""
-    form = next(name for name in _FORMS if name in _checked(document))
+    form = next(name for name in _FORMS if name in checked(document))
     data = document[form]
     if form == "dataframe_split":
         return _of_split(data)
@@ -129,7 +129,7 @@ def rows_of_document(document: Document, names: Sequence[str]) -> list[Row]:
     return [_row(form, number, given, names) for number, given in enumerate(_listed(form, data))]
 
 
-def _checked(document: Document) -> Document:
+def checked(document: Document) -> Document:
     """With one of the forms, and nothing unknown. Raises `InvalidRequest`."""
     forms = [name for name in _FORMS if name in document]
     unknown = sorted(set(document) - set(_FORMS) - _BESIDE)

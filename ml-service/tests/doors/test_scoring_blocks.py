@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from mill_pack import Package, open_package
-from mill_serving.doors.mlflow import rows_of_document
+from mill_serving.doors.mlflow import checked, rows_of_document
 from mill_serving.doors.scoring_blocks import read_block
+from mill_serving.errors import InvalidRequest
 
 NAMES = ["age", "hours", "city"]
 rows = some.lists(
@@ -45,6 +46,12 @@ def documents(given: list[tuple[Any, ...]], order: list[str]) -> list[dict[str, 
 def agrees(package: Package, body: bytes) -> bool:
     block = read_block(package, body, 1000)
     if block is None:
+        return False
+    try:
+        checked(block.document)
+    except InvalidRequest:
+        with pytest.raises(InvalidRequest):
+            rows_of_document(json.loads(body), NAMES)
         return False
     general = package.predict_rows(rows_of_document(json.loads(body), NAMES))
     quick = package.predict_encoded(block.encoded)

@@ -102,7 +102,7 @@ def test_an_ordinary_row_is_answered_whole(single: SingleRow) -> None:
         b"\xff",
         b'{"input_data": {}}',
         b'{"input_data": 3}',
-        b'{"input_data": {"age": 1, "hours": 1, "city": "Paris"}}',
+        b'{"input_data": {"age": 1, "hours": 1, "city": 3}}',
         b'{"input_data": {"age": NaN, "hours": 1, "city": "Oslo"}}',
         b'{"input_data": {"age": 1e400, "hours": 1, "city": "Oslo"}}',
         b'{"input_data": {"age": true, "hours": 1, "city": "Oslo"}}',
@@ -111,6 +111,22 @@ def test_an_ordinary_row_is_answered_whole(single: SingleRow) -> None:
 )
 def test_what_is_unusual_is_left_to_the_general_way(single: SingleRow, body: bytes) -> None:
     assert ask(single, body) is None
+
+
+def test_an_unseen_category_is_answered_with_a_warning_where_the_deployment_takes_it(
+    package: Package, single: SingleRow
+) -> None:
+    body = (
+        b'{"use_cache": false, "input_data": {"age": 1, "hours": 1.0, "city": "Paris"}, "return_probabilities": false}'
+    )
+    said = ask(single, body)
+    usual = package.predict_one({"age": 1, "hours": 1.0, "city": "Paris"})
+    assert said["confidence_score"] == usual.confidence
+    assert said["probabilities"] is None
+    assert said["metadata"]["warnings"] == list(usual.warnings) == ["city: category unknown to the model"]
+    strict = Identity("m", "n", 3, "v", takes_unseen=False)
+    assert single.answer(body, time.perf_counter(), strict, b"request-1") is None
+    assert single.answer(body.replace(b"Paris", b"Oslo"), time.perf_counter(), strict, b"request-1") is not None
 
 
 def test_a_look_up_is_worth_it_for_slow_models_alone(build: Any, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from mill_pack.errors import (
 from mill_pack.explanation import Explanations
 from mill_pack.manifest import FeatureReference, GoldenRows, Manifest, ManifestDraft, Postprocessing
 from mill_pack.outcome import Prediction, Predictions
-from mill_pack.package import Package
+from mill_pack.package import Package, unseen_warnings
 from mill_pack.packing import PackageInfo, measure_cost, open_package, package_bytes, package_of, write_package
 from mill_pack.samples import golden_rows, reference_profile, synthetic_golden_rows, to_json
 from mill_pack.signature import FeatureSpec, Signature
@@ -79,5 +79,6 @@ __all__ = [
     "reference_profile",
     "synthetic_golden_rows",
     "to_json",
+    "unseen_warnings",
     "write_package",
 ]

@@ -24,6 +24,11 @@ from mill_pack.signature import Signature
 BLOCK_ROWS = 1 << 16
 
 
+def unseen_warnings(names: tuple[str, ...]) -> tuple[str, ...]:
+    """What is said of a row whose values of these features training never saw."""
+    return tuple(f"{name}: category unknown to the model" for name in names) if names else ()
+
+
 class Package:
     """An opened model. Immutable, shared by threads."""
 
@@ -49,8 +54,7 @@ class Package:
     def predict_one(self, row: Mapping[str, object], pointer: str = INPUT_DATA) -> Prediction:
         """Raises `InvalidInput`, its pointers under `pointer`."""
         vector, unseen = self.encoder.encode_row(row, pointer)
-        warnings = tuple(f"{name}: category unknown to the model" for name in unseen) if unseen else ()
-        return self._decider.one(self._outputs_one(vector), warnings)
+        return self._decider.one(self._outputs_one(vector), unseen_warnings(unseen))
 
     @property
     def is_quick(self) -> bool:
@@ -72,6 +76,18 @@ class Package:
     def predict_columns(self, columns: Columns) -> Predictions:
         """All rows of a table, in blocks. Columns that are no features are ignored. Raises `InvalidInput` naming columns."""
         return self._predict(self.encoder.encode_blocks(columns, BLOCK_ROWS))
+
+    def read_object(self, body: Body, start: int) -> tuple[int, FloatArray, tuple[str, ...]] | None:
+        """One JSON object, at its brace: where it ends, its vector for `outputs_one`, features whose category training never saw.
+
+        None where `predict_one` must look: something is wrong, or merely unusual.
+        """
+        blocks = self.encoder.blocks
+        return None if blocks is None else blocks.object(body, start)
+
+    def outputs_one(self, vector: FloatArray) -> list[float]:
+        """For `decide`."""
+        return self._outputs_one(vector)
 
     def read_objects(self, body: Body, start: int, most_rows: int) -> tuple[int, Encoded] | None:
         """The rows of a JSON array of objects, read from behind its bracket, and where the array ends; for `predict_encoded`.

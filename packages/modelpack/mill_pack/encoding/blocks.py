@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mill_pack.arrays import FloatArray
 from mill_pack.encoding.columnar import Encoded, numeric_column
 from mill_pack.encoding.document import CategoricalOutput, EncoderDocument, NumericOutput
+from mill_pack.encoding.rows import numeric_value
 from mill_pack.encoding.tables import CodeTable
 from mill_pack.expressions import CompiledExpression
 from mill_pack.signature import FeatureSpec
@@ -86,6 +87,17 @@ class BlockPlan:
         """The rows of a JSON array of objects from behind its bracket, and where the array ends."""
         return self._encoded(self._reader.objects(body, start, most_rows))
 
+    def object(self, body: Body, start: int) -> "tuple[int, FloatArray, tuple[str, ...]] | None":
+        """One JSON object, at its brace: where it ends, its (width,) vector, the features whose category training never saw."""
+        found = self._reader.object(body, start)
+        if found is None:
+            return None
+        end, _, matrix, raw, unseen, _ = found
+        if self._later:
+            self._write_later_floats(memoryview(matrix).cast("d"), memoryview(raw).cast("d").tolist())
+        names = tuple(name for name, count in zip(self._names, unseen, strict=True) if count) if any(unseen) else ()
+        return end, np.frombuffer(matrix), names
+
     def lists(self, body: Body, start: int, most_rows: int, names: Sequence[str]) -> tuple[int, Encoded] | None:
         """Like `objects` for an array of arrays, whose values stand in the order of `names`."""
         if len(names) != len(self._names) or set(names) != set(self._names):
@@ -129,6 +141,14 @@ class BlockPlan:
             numbers[name] = expression.over_columns([numbers[column] for column in expression.inputs])
         for output, position in self._later:
             matrix[:, position] = numeric_column(output, numbers[output.source])
+
+    def _write_later_floats(self, vector: "memoryview[float]", raw: list[float]) -> None:
+        """The bits of `_write_later`, by the arithmetic of single rows."""
+        numbers = dict(zip(self._raw, raw, strict=True))
+        for name, expression in self._derived:
+            numbers[name] = expression.over_floats([numbers[column] for column in expression.inputs])
+        for output, position in self._later:
+            vector[position] = numeric_value(output, numbers[output.source])
 
 
 def _categories(output: CategoricalOutput, table: CodeTable, position: int) -> Categories:

@@ -110,6 +110,15 @@ def _write(output: NumericOutput, position: int) -> Write:
     return plain if shift == 0.0 and scale == 1.0 else scaled
 
 
+def numeric_value(output: NumericOutput, number: float) -> float:
+    """The matrix column of this output for one row, from its source's number; NaN is missing."""
+    if number != number and output.fill is not None:
+        number = output.fill
+    if output.part != "value":
+        number = part_of_float(output.part, number)
+    return (number - output.shift) / output.scale
+
+
 def _put_number(feature: FeatureSpec, writes: Sequence[Write], slot: int | None) -> Put:
     read = NUMBER_READERS[feature.kind]
     nullable = feature.nullable

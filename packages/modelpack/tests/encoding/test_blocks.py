@@ -75,6 +75,10 @@ def test_odd_rows_are_given_up_or_read_as_rows_are(
     found = blocks.objects(body, 1, MOST_ROWS)
     if found is not None:
         assert_same(found[1], encoder.read_rows(rows))
+    alone = blocks.object(body, 1)
+    if alone is not None:
+        vector, unseen = encoder.encode_row(rows[0])
+        assert (alone[1].tobytes(), alone[2]) == (vector.tobytes(), unseen)
 
 
 def test_what_rows_refuse_is_given_up(table: Any, encoder: Encoder, blocks: BlockPlan) -> None:
@@ -91,6 +95,7 @@ def test_what_rows_refuse_is_given_up(table: Any, encoder: Encoder, blocks: Bloc
         assert blocks.objects(json.dumps(rows).encode(), 1, MOST_ROWS) is None
         with pytest.raises(InvalidInput):
             encoder.read_rows(rows)
+    assert blocks.object(json.dumps(good).encode(), 0) is not None
     assert blocks.lists(b"[[1]]", 1, MOST_ROWS, ["age"]) is None
 
 

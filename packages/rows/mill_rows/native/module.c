@@ -167,6 +167,23 @@ static PyObject *reader_objects(PyObject *object, PyObject *args) {
     return read_body(&reading, start);
 }
 
+/* object(body, start): one row, at its brace. */
+static PyObject *reader_object(PyObject *object, PyObject *args) {
+    Reading reading = {.plan = &((Reader *)object)->plan, .most_rows = 1};
+    PyObject *result = NULL;
+    Py_ssize_t start;
+    if (!PyArg_ParseTuple(args, "y*n", &reading.body, &start)) return NULL;
+    if (!fits(&reading, start, 1)) return PyBuffer_Release(&reading.body), NULL;
+    if (!open_reading(&reading, start) && !make_room(&reading, 1)) {
+        Text *text = &reading.text;
+        int begins = text->position < text->end && *text->position == '{';
+        Status status = begins ? read_object(reading.plan, text, &reading.sink, &reading.guess) : GIVE_UP;
+        result = status ? Py_NewRef(Py_None) : found(&reading);
+    }
+    close_reading(&reading);
+    return result;
+}
+
 /* lists(body, start, most_rows, order): order is int32, every feature once. */
 static PyObject *reader_lists(PyObject *object, PyObject *args) {
     const Plan *plan = &((Reader *)object)->plan;
@@ -299,6 +316,7 @@ end:
 
 static PyMethodDef reader_methods[] = {
     {"objects", reader_objects, METH_VARARGS, "objects(body, start, most_rows): rows as JSON objects"},
+    {"object", reader_object, METH_VARARGS, "object(body, start): one row as a JSON object"},
     {"columns", reader_columns, METH_VARARGS, "columns(arrays, rows): rows as an array for each feature"},
     {"lists", reader_lists, METH_VARARGS, "lists(body, start, most_rows, order): rows as JSON arrays"},
     {NULL, NULL, 0, NULL},

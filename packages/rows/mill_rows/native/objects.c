@@ -59,7 +59,7 @@ static Status fill_rest(const Plan *plan, Sink *sink, const Guess *guess, size_t
     return DONE;
 }
 
-static Status read_object(const Plan *plan, Text *text, Sink *sink, Guess *guess) {
+Status read_object(const Plan *plan, Text *text, Sink *sink, Guess *guess) {
     size_t stamp = sink->rows + 1, place = 0, features = (size_t)plan->n_features;
     int is_missing = 0, closed = 0;
     String scratch;

@@ -108,6 +108,7 @@ typedef struct {
     size_t known;   /* how many steps are */
     size_t *stamps; /* per feature: the last row, counted from 1, that held it */
 } Guess;
+Status read_object(const Plan *plan, Text *text, Sink *sink, Guess *guess); /* one, at its brace */
 Status read_objects(const Plan *plan, Text *text, Sink *sink, Guess *guess);
 
 /* lists.c: rows as lists, features in the given order. */
