@@ -93,7 +93,7 @@ def _of_the_ml_service() -> list[Metric]:
     with TemporaryDirectory() as folder:
         parts = create_ml_service(Settings(serving=ServingSettings(cache_dir=Path(folder))))
         snapshot = RoutingSnapshot(number=1, issued_at=datetime.now(UTC))
-        parts.engine.keeper.in_force = InForce(snapshot, {}, b"")
+        parts.engine.keeper.in_force = InForce(snapshot, {}, {}, b"")
         found = [*EngineCollector(parts.engine).collect(), *HealthCollector(parts.health).collect()]
         answered = set(re.findall(r"^# TYPE (\w+) ", asyncio.run(_scrape(parts.documents)), re.MULTILINE))
     forgotten = answered - {_shown_name(one) for one in found}
