@@ -49,12 +49,15 @@ def _serve(host: str, port: int) -> int:
     from mill_kit import logs
 
     from mill_api.app import create_app
+    from mill_api.edge.connection import BoundedConnection
     from mill_api.settings import Settings
 
     settings = Settings()  # pyright: ignore[reportCallIssue] - filled from the environment
     logs.configure("api-server", level=settings.log_level)
     uvicorn.run(
         create_app(settings),
+        http=BoundedConnection,
+        ws="none",
         host=host,
         port=port,
         log_config=None,
