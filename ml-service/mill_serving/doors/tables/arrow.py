@@ -40,6 +40,8 @@ def read_stream(body: bytes, caps: Caps) -> Table:
             caps.check(max(rows, 1))
             batches.append(batch)
         caps.check(rows)
+        if len(batches) == 1:
+            return dict(zip(schema.names, map(_numpy, batches[0].columns), strict=True))
         return _columns(pa.Table.from_batches(batches, schema))
     except (pa.ArrowException, ValueError, OSError, MemoryError) as error:
         raise InvalidRequest(f"the Arrow stream cannot be read: {str(error)[:300]}") from None

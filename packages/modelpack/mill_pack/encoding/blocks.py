@@ -142,7 +142,7 @@ class BlockPlan:
         for output, position in self._later:
             matrix[:, position] = numeric_column(output, numbers[output.source])
 
-    def _write_later_floats(self, vector: "memoryview[float]", raw: list[float]) -> None:
+    def _write_later_floats(self, vector: "memoryview[float]", raw: Sequence[float]) -> None:
         """The bits of `_write_later`, by the arithmetic of single rows."""
         numbers = dict(zip(self._raw, raw, strict=True))
         for name, expression in self._derived:

@@ -60,7 +60,10 @@ static int is_allowed(Kind kind, const double *values, Py_ssize_t count) {
         for (Py_ssize_t i = 0; i < count; i++) wrong |= fabs(values[i]) == INFINITY;
         break;
     case KIND_INTEGER:
-        for (Py_ssize_t i = 0; i < count; i++) wrong |= fabs(values[i]) == INFINITY || (values[i] == values[i] && values[i] != floor(values[i]));
+        for (Py_ssize_t i = 0; i < count; i++) {
+            int is_broken = values[i] == values[i] && values[i] != floor(values[i]);
+            wrong |= is_broken || fabs(values[i]) == INFINITY;
+        }
         break;
     case KIND_BOOLEAN:
         for (Py_ssize_t i = 0; i < count; i++) wrong |= values[i] == values[i] && values[i] != 0.0 && values[i] != 1.0;
@@ -71,8 +74,25 @@ static int is_allowed(Kind kind, const double *values, Py_ssize_t count) {
     return !wrong;
 }
 
+/* Numbers, none of them missing, that go to one column. */
+static int put_simply(const Plan *plan, const Feature *feature, const double *values, Py_ssize_t count, double *row) {
+    if (feature->n_writes != 1 || feature->raw >= 0) return 0;
+    int is_missing = 0;
+    for (Py_ssize_t i = 0; i < count; i++) is_missing |= values[i] != values[i];
+    if (is_missing) return 0;
+    const Write write = feature->writes[0];
+    size_t width = (size_t)plan->width;
+    row += write.column;
+    if (write.is_plain)
+        for (Py_ssize_t i = 0; i < count; i++, row += width) *row = values[i];
+    else
+        for (Py_ssize_t i = 0; i < count; i++, row += width) *row = (values[i] - write.shift) / write.scale;
+    return 1;
+}
+
 static Status put_block(const Plan *plan, const Feature *feature, const double *values, Py_ssize_t count, Sink *sink, char *missing) {
     double *row = sink_row(plan, sink), *raw = sink_raw(plan, sink);
+    if (put_simply(plan, feature, values, count, row)) return DONE;
     for (Py_ssize_t i = 0; i < count; i++, row += plan->width, raw += plan->raw_width) {
         if (values[i] == values[i]) {
             put_number(feature, row, raw, values[i]);
