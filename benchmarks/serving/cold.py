@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.request import urlopen
@@ -91,10 +91,10 @@ def _write(folder: Path, trees: int) -> int:
 
 
 def measure(
-    package: Published, small: Path, rounds: int, work: Path, say: Callable[[str], None]
-) -> list[dict[str, float]]:
-    found: list[dict[str, float]] = []
-    for number in range(1, rounds + 1):
+    package: Published, small: Path, rounds: Iterable[int], work: Path, say: Callable[[str], None]
+) -> Iterator[dict[str, float]]:
+    """The rounds of these numbers, each as it is finished."""
+    for number in rounds:
         bare = subprocess.run(
             [sys.executable, "-c", _BARE, str(small), str(package.package)], capture_output=True, text=True, check=True
         )
@@ -102,12 +102,11 @@ def measure(
         folder.mkdir(parents=True)
         publish(folder, [package])
         one = {"round": number, "calls": COLD_CALLS, **json.loads(bare.stdout), **_first_calls(folder)}
-        found.append(one)
         say(
             f"first calls, round {number}: {one['seconds']:.2f} s for {COLD_CALLS}, {one['loads']:.0f} load, {one['errors']:.0f} "
             f"errors; read {one['read_s']:.2f} s + parse {one['parse_s']:.2f} s"
         )
-    return found
+        yield one
 
 
 def _first_calls(folder: Path) -> dict[str, float]:

@@ -71,15 +71,27 @@ class Journal:
     measured: list[Measured] = field(default_factory=list[Measured])
     left_out: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     finished: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    cold: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
 
     def read(self) -> None:
         for line in self.path.read_text().splitlines() if self.path.exists() else ():
             one = json.loads(line)
-            (self.finished if "plan" in one else self.left_out if "reason" in one else self.measured).append(one)
+            self._kind(one).append(one)
         again = {one["model"] for one in self.left_out} - {one["model"] for one in self.finished}
         self.left_out = [
             one for one in self.left_out if one["model"] not in again
         ]  # who could not be started is tried again
+
+    def _kind(self, one: Mapping[str, Any]) -> list[Any]:
+        if "plan" in one:
+            return self.finished
+        if "reason" in one:
+            return self.left_out
+        return self.cold if "package_mb" in one else self.measured
+
+    def add_cold(self, one: dict[str, float]) -> None:
+        self.cold.append(one)
+        self._append(one)
 
     def add(self, one: Measured) -> None:
         self.measured.append(one)

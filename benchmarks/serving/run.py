@@ -57,8 +57,9 @@ def main() -> int:
     for name in options.models:
         if ends is None or time.monotonic() < ends:
             one_model(name, options, journal, console, ends)
-    first_calls = [] if options.no_cold else measure_cold(options, say)
-    return finish(options, machine, journal, first_calls)
+    if not options.no_cold:
+        measure_cold(options, journal, say)
+    return finish(options, machine, journal)
 
 
 def arguments() -> argparse.Namespace:
@@ -92,6 +93,7 @@ def arguments() -> argparse.Namespace:
         options.rounds, options.seconds = QUICK_ROUNDS, QUICK_SECONDS
     if options.side_rounds is None:
         options.side_rounds = options.rounds
+    options.cache = options.cache.resolve()
     options.results = options.results or (options.cache / "quick" if options.quick else results.FOLDER)
     return options
 
@@ -139,19 +141,23 @@ def expected(turns: Sequence[Turn], plan: Plan) -> float:
     return len(turns) * (plan.seconds + WARM_SECONDS + 0.7) / 60
 
 
-def measure_cold(options: argparse.Namespace, say: flame.Say) -> list[dict[str, float]]:
+def measure_cold(options: argparse.Namespace, journal: Journal, say: flame.Say) -> None:
     rounds = QUICK_ROUNDS if options.quick else COLD_ROUNDS
+    left = range(len(journal.cold) + 1, rounds + 1)
+    if not left:
+        return
     small = models.build("A", options.cache / "models").package
     with tempfile.TemporaryDirectory(prefix="modelmill-serving-") as folder:
-        return cold.measure(cold.large_package(options.cache, say), small, rounds, Path(folder), say)
+        for one in cold.measure(cold.large_package(options.cache, say), small, left, Path(folder), say):
+            journal.add_cold(one)
 
 
-def finish(options: argparse.Namespace, machine: Machine, journal: Journal, first_calls: list[dict[str, float]]) -> int:
+def finish(options: argparse.Namespace, machine: Machine, journal: Journal) -> int:
     how = (
         f"{options.rounds} interleaved rounds of {options.seconds} s ({options.side_rounds} of what no goal judges); medians. "
         "wrk on the same machine, one thread; the other servers are held meanwhile, but for PyTriton. Batches: 4 connections."
     )
-    answer = report.answer(journal.measured, journal.left_out, first_calls, how)
+    answer = report.answer(journal.measured, journal.left_out, journal.cold, how)
     print(f"\n{answer.text()}\n")
     path = results.write(options.results, NAME, answer, machine, quick=options.quick)
     print(path)
