@@ -1,14 +1,23 @@
 """Signing up, in, and out, over HTTP."""
 
 import asyncio
-from typing import Any
+import os
+import statistics
+import time
+from dataclasses import replace
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient, Response
+from mill_api.access.endpoints import auth_service
+from mill_api.access.errors import WrongPassword
+from mill_api.access.password_rules import PasswordRules
+from mill_api.access.passwords import Passwords
+from mill_api.access.throttle import Throttle
 from mill_api.parts import Parts
-from mill_api.testing import PASSWORD, Person
+from mill_api.testing import PASSWORD, Person, sign_in
 from sqlalchemy import text
 
 AUTH = "/api/v1/auth"
@@ -168,3 +177,94 @@ async def _age_used_tokens(parts: Parts, person: Person) -> None:
     )
     async with parts.database.writing() as work:
         await work.session.execute(statement, {"user": person.id})
+
+
+async def test_of_a_hundred_refreshes_at_once_one_gets_a_pair_and_the_user_stays(
+    client: AsyncClient, ada: Person
+) -> None:
+    answers = await asyncio.gather(*(refresh(client, ada.refresh_token) for _ in range(100)))
+    assert sorted(status for status, _ in answers) == [200] + [401] * 99
+    pair = next(body for status, body in answers if status == 200)
+    headers = {"Authorization": f"Bearer {pair['access_token']}"}
+    assert (await client.get(f"{AUTH}/me", headers=headers)).status_code == 200
+    assert (await refresh(client, pair["refresh_token"]))[0] == 200
+
+
+async def test_the_end_of_a_family_ends_its_access_tokens_too(client: AsyncClient, ada: Person, parts: Parts) -> None:
+    _, pair = await refresh(client, ada.refresh_token)
+    assert (await client.get(f"{AUTH}/me", headers=ada.headers)).status_code == 200
+    await _age_used_tokens(parts, ada)
+    await refresh(client, ada.refresh_token)
+    for token in (ada.access_token, pair["access_token"]):
+        refused = await client.get(f"{AUTH}/me", headers={"Authorization": f"Bearer {token}"})
+        assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (401, "invalid-token")
+
+
+async def test_signing_out_everywhere_ends_every_sign_in_and_no_key(client: AsyncClient, ada: Person) -> None:
+    elsewhere = await sign_in(client, ada.username)
+    key = await client.post("/api/v1/api-keys", json={"name": "k", "scopes": ["read"]}, headers=ada.headers)
+    assert (await client.post(f"{AUTH}/logout-everywhere", headers=ada.headers)).status_code == 204
+    for person in (ada, elsewhere):
+        assert (await client.get(f"{AUTH}/me", headers=person.headers)).status_code == 401
+        assert (await refresh(client, person.refresh_token))[0] == 401
+    assert (await client.get("/api/v1/projects", headers={"X-API-Key": key.json()["key"]})).status_code == 200
+    assert (await sign_in(client, ada.username)).id == ada.id
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "password1234",
+        "PASSWORD-2026!!",
+        "qwertyqwerty",
+        "aaaaaaaaaaaa",
+        "abcabcabcabcabc",
+        "Modelmill-2026",
+        "eleven char",
+    ],
+)
+async def test_what_is_guessed_first_is_no_password(client: AsyncClient, password: str) -> None:
+    answer = await client.post(f"{AUTH}/register", json=wanted(password=password))
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/password"]
+
+
+async def test_a_password_holds_no_name_of_its_owner(client: AsyncClient, ada: Person) -> None:
+    form = wanted()
+    own = await client.post(f"{AUTH}/register", json=form | {"password": f"{form['username']}-{form['username']}"})
+    assert own.json()["type"].rpartition(":")[2] == "weak-password"
+    change = {"password": f"xx{ada.username.upper()}xx", "current_password": PASSWORD}
+    assert (await client.patch("/api/v1/users/me", json=change, headers=ada.headers)).status_code == 422
+
+
+async def test_every_common_password_is_refused_whatever_hangs_around_it() -> None:
+    rules = PasswordRules.load()
+    assert len(rules.common) >= 19_000
+    for word in sorted(rules.common):
+        assert rules.refusal(word) is not None, word
+        if word[0].isalpha() and word[-1].isalpha() and len(word) >= 8:
+            assert rules.refusal(f"{word}2026!") is not None, word
+
+
+async def test_username_and_address_are_one_account_for_a_guesser(client: AsyncClient, ada: Person) -> None:
+    names = [ada.username, ada.email] * 6
+    tries = [await client.post(f"{AUTH}/token", data={"username": name, "password": "guess"}) for name in names]
+    assert [answer.status_code for answer in tries] == [401] * 10 + [429] * 2
+
+
+async def test_an_unknown_user_takes_as_long_as_a_wrong_password(
+    client: AsyncClient, ada: Person, parts: Parts
+) -> None:
+    """Interleaved, and compared by medians: a slow machine slows both. The long form asks for the promised 5 %."""
+    rounds = int(os.environ.get("MILL_TIMING_ROUNDS", "60"))
+    slow = replace(auth_service(cast(Any, parts)), passwords=Passwords(), throttle=Throttle(parts.cache, 10**9))
+    times: dict[str, list[float]] = {ada.username: [], "nobody-of-this-name": []}
+    for _ in range(rounds):
+        for name, spent in times.items():
+            begun = time.perf_counter()
+            with pytest.raises(WrongPassword):
+                await slow.sign_in(name, "not the password", None, "192.0.2.1")
+            spent.append(time.perf_counter() - begun)
+    slow.passwords.close()
+    known, unknown = (statistics.median(spent) for spent in times.values())
+    assert abs(known - unknown) / known < (0.05 if rounds >= 1000 else 0.25), (known, unknown)
