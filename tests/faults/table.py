@@ -49,7 +49,11 @@ def row(promise: Promise, results: Sequence[Result]) -> str:
     state = state_of(promise, results)
     trials = ", ".join(f"{one.trials:,}".replace(",", " ") for one in results) or "–"
     unit = f"{trials} {promise.unit}" if results else trials
-    command = f"`make test-faults ONLY={promise.number}`" if results or not promise.missing else "–"
+    ours = f"make test-faults ONLY={promise.number}"
+    commands = {ours if one.command.startswith(ours) else one.command for one in results} or (
+        {ours} - {promise.missing and ours}
+    )
+    command = ", ".join(f"`{one}`" for one in sorted(commands)) or "–"
     cells = (
         str(promise.number),
         promise.promise,

@@ -8,6 +8,7 @@ from tests.faults.experiments.cancelling import cancelling
 from tests.faults.experiments.database import clients_leave, database_killed
 from tests.faults.experiments.death import death_of_workers, long_jobs, poison
 from tests.faults.experiments.drill import drill
+from tests.faults.experiments.once import once
 from tests.faults.experiments.storm import storm
 from tests.faults.experiments.uploads import corruption, uploads
 
@@ -19,6 +20,7 @@ EXPERIMENTS: Mapping[tuple[int, ...], Experiment] = {
     (7,): broker_lines,
     (8,): database_killed,
     (9,): long_jobs,
+    (10,): once,
     (11,): cancelling,
     (13,): uploads,
     (14,): corruption,
