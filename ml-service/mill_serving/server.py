@@ -15,6 +15,7 @@ import uvicorn
 
 from mill_serving.app import Parts
 from mill_serving.connection import HotConnection, class_for
+from mill_serving.doors.edge import DEFAULT_HEADERS, surrounded
 
 _KEEP_ALIVE_SECONDS = 75  # longer than nginx keeps its idle upstream connections
 _BACKLOG = 2048
@@ -91,7 +92,8 @@ def _accept_all(listening: socket) -> list[socket]:
 def serve(parts: Parts, sockets: Sequence[socket], alive: int | None = None) -> None:
     """Blocks until the process is told to stop. Every wait at the end is bounded."""
     config = uvicorn.Config(
-        parts.front,
+        surrounded(parts.front, parts.settings.cors.origins),
+        headers=DEFAULT_HEADERS,
         loop="uvloop",
         http=class_for(parts.front.answer_now),
         lifespan="on",

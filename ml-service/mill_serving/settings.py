@@ -4,7 +4,8 @@ import socket
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from mill_kit.http.cors import origins_of
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -87,6 +88,18 @@ class ServingSettings(_Concern):
     stop_seconds: int = Field(default=25, ge=1)
 
 
+class CorsSettings(_Concern):
+    """`origins`, separated by commas, are the web pages that may call this server from a browser."""
+
+    origins: str = ""
+
+    @field_validator("origins")
+    @classmethod
+    def check(cls, value: str) -> str:
+        origins_of(value)
+        return value
+
+
 class Settings(BaseSettings):
     """Everything the data plane is told. There is no secret with a default; without keys no snapshot and no token is believed."""
 
@@ -102,3 +115,4 @@ class Settings(BaseSettings):
     publish: KeyFile = KeyFile()
     serving: ServingSettings = ServingSettings()
     journal: JournalSettings = JournalSettings()
+    cors: CorsSettings = CorsSettings()

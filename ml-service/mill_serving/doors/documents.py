@@ -10,11 +10,13 @@ from fastapi.exceptions import RequestValidationError
 from mill_kit.http.docs import docs_routes
 from mill_kit.http.problems import install
 from mill_kit.http.request_id import RequestIdMiddleware
+from mill_kit.http.security import SecurityHeaders
 from mill_kit.http.unforeseen import Unforeseen
 
 from mill_serving.doors import pool, wire
 from mill_serving.doors.batch import BATCH
 from mill_serving.doors.dependencies import Secret, TheEngine
+from mill_serving.doors.edge import DOCUMENT_HEADERS
 from mill_serving.doors.explain import EXPLAIN, ExplainAnswer, ExplainRequest
 from mill_serving.doors.json_schema import row_schema
 from mill_serving.doors.model import VALIDATE, Verdict
@@ -90,6 +92,7 @@ def create_documents(version: str) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    app.add_middleware(SecurityHeaders, headers=DOCUMENT_HEADERS)
     app.router.routes.extend(docs_routes(app.title))
     app.include_router(router)
     app.include_router(pool.router)

@@ -16,7 +16,8 @@ from mill_serving.errors import BodyTooLarge
 from mill_serving.performance import HEADER as PROFILE_HEADER
 
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{8,64}")
-_SPECIAL = frozenset({b"content-encoding", DEADLINE_HEADER, PROFILE_HEADER})
+_TRACE, _UNSAMPLED = b"traceparent", b"0"
+_SPECIAL = frozenset({b"content-encoding", DEADLINE_HEADER, PROFILE_HEADER, b"origin", _TRACE})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -64,7 +65,7 @@ def read_headers(headers: Headers, ids: RequestIds) -> Head:
             secret = _secret_of(value)
         elif name == b"x-request-id":
             given = value
-        elif name in _SPECIAL:
+        elif name in _SPECIAL and not (name == _TRACE and value[-1:] == _UNSAMPLED):
             is_special = True
     request_id = given if given and _WELL_FORMED.fullmatch(given) else ids.new()
     return Head(request_id, secret, length, is_special)
