@@ -90,11 +90,11 @@ class Cluster:
             proxy.weather.clear()
 
     def trainers(self) -> dict[int, str]:
-        """The trainer processes of this stack's workers, by process id, with their command lines."""
+        """The trainer processes of this stack's workers, by process id, with their command lines; not the runners above them."""
         return {
             pid: line
             for pid, line in processes(str(self.home.root)).items()
-            if "mill_trainer" in line and "--task" in line
+            if "mill_trainer" in line and "--task" in line and "runner" not in line
         }
 
     def query(self, sql: str) -> Any:
