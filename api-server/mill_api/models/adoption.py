@@ -66,7 +66,7 @@ class AdoptHandler:
                 framework=ModelFramework(version.framework),
                 task=Task(model.task),
                 signature=DeclaredSignature.model_validate(wish["signature"]),
-                sample_rows=wish["sample_rows"],
+                sample_rows=_samples(wish),
                 model_id=str(model.id),
                 model_version_id=str(version.id),
                 model_name=model.name,
@@ -121,6 +121,12 @@ class AdoptHandler:
 
     async def retried(self, work: UnitOfWork, ended: JobRow, new: JobRow) -> None:  # noqa: ARG002 - the handler's protocol
         raise UploadedFileGone("An uploaded file is judged once and then deleted; upload it again")
+
+
+def _samples(wish: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The sample rows, their members in the order in which the first of them came."""
+    columns: list[str] = wish["columns"]
+    return tuple({**{name: row[name] for name in columns if name in row}, **row} for row in wish["sample_rows"])
 
 
 def _out_of_quarantine(version: ModelVersionRow) -> list[str]:

@@ -31,6 +31,10 @@ class UploadWords(BaseModel):
         except (ValueError, RecursionError):
             raise ValueError("must be JSON") from None
 
+    def kept(self) -> dict[str, Any]:
+        """As the row keeps it. `columns` is the order of the first sample row, which PostgreSQL's JSON forgets."""
+        return {**self.model_dump(mode="json"), "columns": list(self.sample_rows[0]) if self.sample_rows else []}
+
     @model_validator(mode="after")
     def _can_be_kept(self) -> "UploadWords":
         all_storable(self.model_dump(mode="json"))
@@ -58,7 +62,10 @@ UPLOAD_BODY: dict[str, Any] = {
         "type": "string",
         "description": 'JSON: {"features": [{"name", "kind", "categories", …}], "classes": […], "target"}; each part may be left out',
     },
-    "sample_rows": {"type": "string", "description": "JSON: a list of rows as a client will send them"},
+    "sample_rows": {
+        "type": "string",
+        "description": "JSON: a list of rows as a client will send them, the first in the order of the file's columns",
+    },
 }
 NEW_MODEL_BODY: dict[str, Any] = {
     "name": {"type": "string"},

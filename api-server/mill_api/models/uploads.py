@@ -115,7 +115,7 @@ async def _add_version(
         algorithm="uploaded",
         target=wish.signature.target,
         target_reason="named in the request" if wish.signature.target != "prediction" else "not named",
-        wish=wish.model_dump(mode="json"),
+        wish=wish.kept(),
         upload={"key": stored.key, "sha256": stored.sha256, "size": stored.size, "file_name": file_name},
     )
     work.session.add(version)
