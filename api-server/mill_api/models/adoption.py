@@ -113,7 +113,7 @@ class AdoptHandler:
             return
         version.problem = job.problem or _CANCELLED
         keys = _out_of_quarantine(version)
-        reason = str(version.problem.get("detail", ""))[:500]
+        reason = str((job.problem or _CANCELLED).get("detail", ""))[:500]
         _note(work, version, "model.rejected", job.requested_by, job.request_id, reason=reason)
         await work.session.flush()
         await self.deployments.failed(work, version)

@@ -78,7 +78,7 @@ class ModelVersionRow(TenantRow):
     problem: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     deprecated_at: Mapped[datetime | None]
     upload: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
-    job_state: Mapped[JobState | None] = column_property(
+    job_state: Mapped[JobState | None] = column_property(  # pyright: ignore[reportAssignmentType] - kept as its word
         select(JobRow.state).where(JobRow.id == job_id).correlate_except(JobRow).scalar_subquery()
     )
 
