@@ -151,7 +151,13 @@ def test_a_deploy_says_what_becomes_of_values_that_do_not_fit(server: Any) -> No
     model = {"id": MODEL, "name": "survival", "status": "trained", "version": 1, "project_id": "p1"}
     policy = {"extra": "ignore", "missing": "impute", "unseen": "accept"}
     live = {"id": "d", "model_id": MODEL, "model_name": "survival", "status": "deployed", "version": 1, "public": False}
-    deployment = {**live, "waiting_for": None, "policy": policy, "predict_path": f"/predict/{MODEL}", "replicas": []}
+    deployment: dict[str, Any] = {
+        **live,
+        "waiting_for": None,
+        "policy": policy,
+        "predict_path": f"/predict/{MODEL}",
+        "replicas": [],
+    }
     address = f"/api/v1/models/{MODEL}"
     by_path(server, {address: model, f"{address}/deploy": deployment, f"{address}/deployment": deployment})
     done = run("deploy", MODEL, "--missing", "impute", "--extra", "ignore")
@@ -160,3 +166,34 @@ def test_a_deploy_says_what_becomes_of_values_that_do_not_fit(server: Any) -> No
     assert sent["policy"] == {"missing": "impute", "extra": "ignore", "unseen": None}
     assert '"missing": "impute"' in done.output
     assert run("deploy", MODEL, "--unseen", "guess").exit_code == 2
+
+
+@pytest.mark.usefixtures("key")
+def test_a_profile_is_shown_once_it_is_written(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELMILL_SERVING_URL", server.url)
+    slow = {"function": "mill_pack/package.py:120 predict_one", "calls": 1, "own_ms": 0.25, "total_ms": 0.5}
+    record = {"transaction_id": "t-1", "latency_ms": 0.9, "inference_ms": 0.5, "cpu_ms": 0.5, "function_calls": 12}
+    answers = [
+        server.reply(200, {"prediction": "no", "metadata": {"request_id": "t-1"}}),
+        server.reply(404, {"title": "Nothing is recorded", "type": "urn:modelmill:problem:no-such-record"}),
+        server.reply(200, {**record, "top_functions": [slow]}),
+    ]
+
+    def behave(_request: Any) -> Any:
+        return answers.pop(0)
+
+    server.behave = behave
+    done = run("profile", "survival", "age=22")
+    assert done.exit_code == 0, done.output
+    asked, *looked = server.seen
+    assert (asked.path, asked.headers["x-profile"]) == ("/predict/survival", "1")
+    assert [request.path for request in looked] == ["/performance/t-1"] * 2
+    assert "transaction_id" in done.output
+    assert "predict_one" in done.output
+
+
+@pytest.mark.usefixtures("key")
+def test_a_profile_needs_the_address_of_ml_service() -> None:
+    refused = run("profile", "survival", "age=22")
+    assert refused.exit_code != 0
+    assert "serving_url" in refused.output

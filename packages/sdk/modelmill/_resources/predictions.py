@@ -1,14 +1,19 @@
 """Predictions in real time: straight from an ml-service when the client knows one, else through the api-server."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from modelmill._errors import NotFound
 from modelmill._pages import walk
 from modelmill._transport import Transport, path
 from modelmill._types import Prediction, Predictions, View
 
 Row = Mapping[str, Any]
+
+
+POLL_SECONDS = 0.2
 
 
 class Predict:
@@ -34,6 +39,26 @@ class Predict:
             return Predictions.of(self._serving.post(f"{_predict(model)}/batch", body, idempotent=True))
         answers = [dict(self.one(model, row, probabilities=probabilities).raw) for row in rows]
         return Predictions.of({"predictions": answers})
+
+    def profile(self, model: str, row: Row, *, timeout: float = 10.0) -> View:
+        """What one prediction costs, with the functions its time went to, asked of an ml-service that may tell.
+
+        Raises `PermissionDenied` where profiles are switched off or not for you, `NotFound` when its record does not come in time.
+        """
+        if self._serving is None:
+            raise ValueError("a profile is asked of ml-service itself: give the client its serving_url")
+        answer: dict[str, Any] = self._serving.json(
+            "POST", _predict(model), idempotent=True, json={"input_data": dict(row)}, headers={"X-Profile": "1"}
+        )
+        record = f"/performance/{quote(answer['metadata']['request_id'], safe='')}"
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return View.of(self._serving.get(record))
+            except NotFound:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_SECONDS)
 
     def history(self, **filters: Any) -> Iterator[View]:
         """Predictions made through the api-server, newest first."""

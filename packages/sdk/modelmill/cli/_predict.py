@@ -1,4 +1,4 @@
-"""`modelmill predict | batch`."""
+"""`modelmill predict | profile | batch`."""
 
 import json
 import sys
@@ -18,14 +18,26 @@ from modelmill.cli._output import (
     job_progress,
     print_json,
     print_table,
+    print_view,
     text,
     upload_progress,
 )
 from modelmill.cli._session import signed_in
 
+PROFILE_FIELDS = (
+    "transaction_id",
+    "latency_ms",
+    "inference_ms",
+    "cpu_ms",
+    "memory_bytes",
+    "memory_delta_bytes",
+    "function_calls",
+)
+
 
 def register(app: typer.Typer) -> None:
     app.command()(predict)
+    app.command()(profile)
     app.command()(batch)
     batches = typer.Typer(no_args_is_help=True, help="Batch predictions that were asked for.")
     batches.command("list")(list_batches)
@@ -51,6 +63,20 @@ def predict(
             return
         for answer in answers:
             typer.echo(describe(answer))
+
+
+def profile(
+    model: Annotated[str, typer.Argument(help="Id, name or name@version.")],
+    feature: Annotated[list[str] | None, typer.Argument(help="feature=value …")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict one row and show what it cost, where the operator of ml-service allows it."""
+    with friendly(as_json), signed_in() as client:
+        found = client.predictions.profile(model, parse_parameters(feature or ()))
+        print_view(found, PROFILE_FIELDS, as_json)
+        slowest: list[dict[str, Any]] = [] if as_json else found.raw["top_functions"][:10]
+        for slow in slowest:
+            typer.echo(f"{slow['own_ms']:>10.4f} ms {slow['calls']:>6} × {slow['function']}")
 
 
 def batch(
