@@ -86,7 +86,7 @@ class ScoringDoor:
         call.allow("GET", "HEAD")
         if name is not None:
             await self.engine.load(self.engine.find(name, call.secret))
-        return Reply(b"\n", 200 if await self.health.is_ready() else 503)
+        return Reply(b"\n", 200 if await self.health.is_ready() else 503, b"text/plain")
 
     async def _invoke(self, call: Call, name: str | None) -> Reply:
         call.allow("POST")
