@@ -23,8 +23,9 @@ umask 077
     *) echo "broker or cache?" >&2; exit 2 ;;
   esac
 } >/tmp/valkey.conf
-# Nobody needs these over the network, and they are what an intruder would ask for first.
-for command in CONFIG MODULE DEBUG SAVE BGSAVE SHUTDOWN REPLICAOF SLAVEOF MIGRATE; do
+# Nobody needs these over the network, and they are what an intruder would ask for first. Scripts stay: Celery's transport and the
+# rate limits run some.
+for command in ACL BGSAVE CONFIG DEBUG FCALL FUNCTION KEYS MIGRATE MODULE MONITOR REPLICAOF SAVE SHUTDOWN SLAVEOF; do
   echo "rename-command $command \"\"" >>/tmp/valkey.conf
 done
 exec "$(pick server)" /tmp/valkey.conf

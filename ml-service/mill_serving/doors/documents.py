@@ -43,6 +43,7 @@ _PROBLEM = {
         "errors": {"type": "array", "items": {"type": "object"}},
     },
 }
+_PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _REFUSALS = {
     "401": "credentials missing or refused",
     "403": "the key lacks the scope 'predict'",
@@ -201,14 +202,24 @@ def _with_hot_routes(describe: Callable[[], dict[str, Any]]) -> Callable[[], dic
         document["paths"][EXPLAIN] = {"post": _hot("explain", "Explain rows", "ExplainRequest", "ExplainAnswer")}
         document["paths"][VALIDATE] = {"post": _hot("validate", "Explain a payload", "BatchRequest", "Verdict")}
         document["paths"].update(other_protocols())
+        _add_refusals(document)
         return document
 
     return openapi
 
 
+def _add_refusals(document: dict[str, Any]) -> None:
+    """Whatever else goes wrong is told as a problem document too; FastAPI describes a form of refusal that is not ours."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            answers = operation["responses"]
+            if "application/json" in answers.get("422", {}).get("content", {}):
+                del answers["422"]
+            answers.setdefault("default", {"description": "A problem document (RFC 9457)", "content": _PROBLEM_CONTENT})
+
+
 def _hot(operation: str, summary: str, request: str, answer: str) -> dict[str, Any]:
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    refusals = {status: {"description": text, "content": problem} for status, text in _REFUSALS.items()}
+    refusals = {status: {"description": text, "content": _PROBLEM_CONTENT} for status, text in _REFUSALS.items()}
     return {
         "operationId": operation,
         "summary": summary,

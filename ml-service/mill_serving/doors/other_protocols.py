@@ -24,6 +24,9 @@ _ADDRESSES: tuple[tuple[str, str, str, str, str], ...] = (
     ("get", "/models/{model}/ping", "model_ping", "Whether this model can be served", _SCORING),
     ("get", "/models/{model}/openapi.json", "model_openapi", "The model's own OpenAPI document", "With its schema."),
 )
+_LISTS = {"v2_index"}
+_PINGS = {"ping", "model_ping"}
+_EMPTY: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
 
 
 def other_protocols() -> dict[str, dict[str, Any]]:
@@ -36,13 +39,18 @@ def other_protocols() -> dict[str, dict[str, Any]]:
 
 def _operation(method: str, path: str, operation: str, summary: str, description: str) -> dict[str, Any]:
     content = {"application/json": {"schema": {"type": "object"}}}
+    answer = content | {"application/json": {"schema": {"type": "array"}}} if operation in _LISTS else content
+    refusal = content | {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     described: dict[str, Any] = {
         "operationId": operation,
         "summary": summary,
         "description": description,
         "tags": ["other protocols"],
         "security": [{}, {"ApiKey": []}, {"Bearer": []}],
-        "responses": {"200": {"description": "The answer", "content": content}},
+        "responses": {
+            "200": {"description": "The answer", "content": _EMPTY if operation in _PINGS else answer},
+            "default": {"description": "A refusal, in the shape of the protocol", "content": refusal},
+        },
     }
     if "{model}" in path:
         described["parameters"] = [{"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}]

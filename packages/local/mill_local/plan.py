@@ -11,7 +11,7 @@ from mill_local.parts import ServicePart, ServiceSpec
 from mill_local.ports import LOOPBACK, preferred_port
 from mill_local.postgres import PostgresServer
 from mill_local.process import Program
-from mill_local.valkey import BROKER, CACHE, ValkeyServer
+from mill_local.valkey import BROKER, CACHE, DANGEROUS, ValkeyServer
 
 API_PORT = 8000
 SERVING_PORT = 8001
@@ -65,8 +65,8 @@ class Servers:
     def under(cls, home: Home) -> "Servers":
         return cls(
             PostgresServer(home.root / "postgres", log=home.log("postgres")),
-            ValkeyServer(home.root / "broker", settings=BROKER, log=home.log("broker")),
-            ValkeyServer(home.root / "cache", settings=CACHE, log=home.log("cache")),
+            ValkeyServer(home.root / "broker", settings=BROKER, log=home.log("broker"), without=DANGEROUS),
+            ValkeyServer(home.root / "cache", settings=CACHE, log=home.log("cache"), without=DANGEROUS),
         )
 
 

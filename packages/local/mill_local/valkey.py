@@ -6,7 +6,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +26,12 @@ CACHE: Mapping[str, str] = MappingProxyType(
     {"maxmemory-policy": "allkeys-lru", "maxmemory": "64mb", "appendonly": "no", "save": '""'}
 )
 
+DANGEROUS = (
+    *("ACL", "BGSAVE", "CONFIG", "DEBUG", "FCALL", "FUNCTION", "KEYS", "MIGRATE", "MODULE", "MONITOR", "REPLICAOF"),
+    *("SAVE", "SHUTDOWN", "SLAVEOF"),
+)
+"""What no service needs, and an intruder asks for first. Scripts stay: Celery's transport and the rate limits run some."""
+
 
 class ValkeyServer:
     """A server in `home`: its data, its password (`home/secrets/valkey`) and its configuration file of mode 0600."""
@@ -37,11 +43,14 @@ class ValkeyServer:
         port: int | None = None,
         settings: Mapping[str, str] = BROKER,
         log: Path | None = None,
+        without: Sequence[str] = (),
     ) -> None:
+        """`without`: commands that this server does not have."""
         self.home = home.absolute()
         self.port = port or free_port()
         self._may_change_port = port is None
         self._settings = settings
+        self._without = tuple(without)
         self._log = log or self.home / "valkey.log"
         self._child: Child | None = None
 
@@ -115,7 +124,9 @@ class ValkeyServer:
             **self._settings,
         }
         configuration = self.home / "valkey.conf"
-        write_private(configuration, "".join(f"{name} {value}\n" for name, value in settings.items()))
+        lines = [f"{name} {value}\n" for name, value in settings.items()]
+        lines += [f'rename-command {command} ""\n' for command in self._without]
+        write_private(configuration, "".join(lines))
         program = Program("valkey", [str(binary()), str(configuration)], self._log, plain_environment(), cwd=self.home)
         return Child.start(program)
 
