@@ -22,6 +22,7 @@ from mill_local.process import wait_until_gone
 from redis import Redis
 
 from tests.faults.proxy import Proxy
+from tests.faults.supervise import faketime_library
 
 SERVERS = ("postgres", "broker", "cache")
 START_SECONDS, STOP_SECONDS = 180.0, 90.0
@@ -42,6 +43,7 @@ class Cluster:
     api_url: str
     serving_url: str
     proxies: Mapping[str, Proxy]
+    clock: Path | None = None
     frozen: set[int] = field(default_factory=set[int])
 
     def state(self) -> StackState:
@@ -84,8 +86,9 @@ class Cluster:
         self.frozen.clear()
 
     def heal(self) -> None:
-        """Everything may run again."""
+        """Everything may run again, and knows what time it is."""
         self.thaw()
+        self.set_clock(0)
         for proxy in self.proxies.values():
             proxy.weather.clear()
 
@@ -114,6 +117,12 @@ class Cluster:
         password = (self.home.root / name / "secrets" / "valkey").read_text().strip()
         return Redis(host="127.0.0.1", port=int(port or 0), password=password, socket_timeout=5)
 
+    def set_clock(self, seconds: int) -> bool:
+        """Put the services' clocks so far ahead, or back; the servers keep theirs. False where clocks cannot be put."""
+        if self.clock is not None:
+            self.clock.write_text(f"{seconds:+d}\n")
+        return self.clock is not None
+
     def limit_files(self, part: str, size: int | None) -> None:
         """Let the part write no file beyond `size`: what a full disk is to it, without filling anybody else's. None lifts it."""
         _, hard = resource.prlimit(self.pid(part), resource.RLIMIT_FSIZE)
@@ -131,16 +140,21 @@ class Cluster:
 
 @contextmanager
 def cluster(
-    folder: Path, environment: Mapping[str, str] | None = None, *, proxied: bool = True, clock: Path | None = None
+    folder: Path, environment: Mapping[str, str] | None = None, *, proxied: bool = True, clocked: bool = False
 ) -> Generator[Cluster]:
-    """Start it with these `MILL_…` settings over the quick ones; stopped afterwards whatever happened."""
+    """Start it with these `MILL_…` settings over the quick ones; stopped afterwards whatever happened.
+
+    `proxied`: its lines can be harmed. `clocked`: its clocks can be put, where libfaketime is installed.
+    """
     home = Home(folder / "home")
     home.folder("logs")
     proxies = {name: Proxy(lambda name=name: _port(home, name)) for name in SERVERS} if proxied else {}
     ports = (free_port(), free_port())
     given = {**os.environ, "MILL_LIMITS__ENABLED": "false", **QUICK, **(environment or {})}
     given["FAULTS_PROXIES"] = json.dumps({name: proxy.port for name, proxy in proxies.items()})
+    clock = folder / "clock" if clocked and faketime_library() else None
     if clock is not None:
+        clock.write_text("+0\n")
         given["FAULTS_CLOCK"] = str(clock)
     command = [sys.executable, "-m", "tests.faults.supervise", str(home.root), *map(str, ports)]
     with home.log("supervisor").open("ab") as log:
@@ -150,7 +164,7 @@ def cluster(
     made: Cluster | None = None
     try:
         state = _wait_until_ready(home, process)
-        made = Cluster(home, state.api_url, state.serving_url, proxies)
+        made = Cluster(home, state.api_url, state.serving_url, proxies, clock)
         yield made
     finally:
         if made is not None:

@@ -93,6 +93,16 @@ def full_disk(cluster: Cluster, chance: random.Random, stop: threading.Event) ->
     return f"no space for {part}"
 
 
+def jump_clock(cluster: Cluster, chance: random.Random, stop: threading.Event) -> str:
+    """The services' clocks, by seconds or hours, ahead or back, and right again after a while."""
+    seconds = chance.choice((-1, 1)) * chance.choice((20, 90, 3600, 6 * 3600))
+    if not cluster.set_clock(seconds):
+        return "the clock stays: libfaketime is not installed"
+    stop.wait(chance.uniform(2, 6))
+    cluster.set_clock(0)
+    return f"the clock jumps by {seconds} s and back"
+
+
 EVERYTHING: Mapping[Fault, int] = {
     kill_a_part: 6,
     freeze_a_worker: 4,
@@ -101,6 +111,7 @@ EVERYTHING: Mapping[Fault, int] = {
     flush: 2,
     bad_line: 5,
     full_disk: 1,
+    jump_clock: 1,
 }
 
 

@@ -107,7 +107,7 @@ def storm(course: Course) -> list[Result]:
         Trial(course, 38, "the gauges of jobs"),
     ]
     jobs = course.trials(1, least=12)
-    with cluster(course.folder / "storm") as running:
+    with cluster(course.folder / "storm", clocked=True) as running:
         seen = run_storm(course, running, jobs)
     for finding in seen.findings:
         course.say(f"    {finding.invariant}: {finding.what}")
