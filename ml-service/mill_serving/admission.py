@@ -83,6 +83,11 @@ class Lane:
         """Seconds until a new call would begin, as things went lately."""
         return self._mean_seconds * max(0, self.pending - self.size + 1) / self.size
 
+    @property
+    def spare(self) -> int:
+        """Threads that nobody uses, and the caller's own: asked from within the lane."""
+        return max(1, self.size - self.running + 1)
+
     async def run(self, work: Callable[[], T], model: str = "") -> T:
         """Raises `Overloaded`, `TooManyForModel` or `DeadlineMissed`. The deadline is that of the request (`deadline.DEADLINE`)."""
         deadline = min(DEADLINE.get() or math.inf, time.perf_counter() + self._longest_wait)

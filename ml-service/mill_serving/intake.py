@@ -27,10 +27,11 @@ Errors = list[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """A package and the policy of the route that led to it."""
+    """A package and the policy of the route that led to it. `threads`: how many a large block may use."""
 
     package: Package
     policy: Policy | None = None
+    threads: int = 1
 
     def one(self, row: Row) -> Prediction:
         """Raises `InvalidInput`, its pointers under `/input_data`."""
@@ -44,14 +45,14 @@ class Intake:
         """Raises `InvalidInput` as `rows` does."""
         encoded = self._encoded(table) if self.takes_any_category else None
         if encoded is not None:
-            return self.package.predict_encoded(encoded)
+            return self.package.predict_encoded(encoded, self.threads)
         return self.rows(rows_of(table, self.package.signature.features), pointer)
 
     def matrix(self, matrix: NDArray[Any], pointer: str = INPUTS) -> Predictions:
         """(n, features), in the order of the signature. Raises `InvalidInput` as `rows` does."""
         encoded = self.package.read_matrix(matrix) if self.takes_any_category else None
         if encoded is not None:
-            return self.package.predict_encoded(encoded)
+            return self.package.predict_encoded(encoded, self.threads)
         features = self.package.signature.features
         return self.table({feature.name: matrix[:, number] for number, feature in enumerate(features)}, pointer)
 

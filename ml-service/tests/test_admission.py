@@ -75,3 +75,15 @@ def test_without_threads_one_slot_is_left() -> None:
     )
     assert done.stdout.split("\n")[-2].split() == ["1", "7", "1", "0"], done.stderr
     assert "pool_not_built" in done.stdout + done.stderr
+
+
+async def test_a_block_may_use_the_threads_that_nobody_else_uses(until: Any) -> None:
+    lane, gate = Lane(3, 5), threading.Event()
+    alone = await lane.run(lambda: lane.spare)
+    busy = asyncio.create_task(lane.run(lambda: gate.wait(10)))
+    await until(lambda: lane.running == 1)
+    beside = await lane.run(lambda: lane.spare)
+    gate.set()
+    await busy
+    lane.close()
+    assert (alone, beside) == (3, 2)

@@ -80,23 +80,23 @@ class BatchDoor:
 
     def _block(self, loaded: LoadedModel, body: bytes, target: Target, asked: _Asked, call: Call) -> tuple[int, Reply]:
         """Runs in the lane: parsing and rendering of blocks stay off the event loop as well."""
-        intake = Intake(loaded.package, target.policy)
-        found = self._json(loaded, intake, body) if asked.form == "json" else self._table(intake, body, asked)
+        intake = Intake(loaded.package, target.policy, self.engine.lane.spare)
+        found = self._json(intake, body) if asked.form == "json" else self._table(intake, body, asked)
         if asked.answer == "json":
             return found.rows, Reply(_document(target, found, call))
         payload = write_table(asked.answer, found.predictions, probabilities=found.shown)
         content_type = CONTENT_TYPES[asked.answer].encode()
         return found.rows, Reply(payload, content_type=content_type, headers=_about(target, found.predictions))
 
-    def _json(self, loaded: LoadedModel, intake: Intake, body: bytes) -> _Found:
-        return (self._quickly(loaded, body) if intake.takes_any_category else None) or self._row_by_row(intake, body)
+    def _json(self, intake: Intake, body: bytes) -> _Found:
+        return (self._quickly(intake, body) if intake.takes_any_category else None) or self._row_by_row(intake, body)
 
-    def _quickly(self, loaded: LoadedModel, body: bytes) -> _Found | None:
-        block = read_block(loaded.package, body, self.caps.rows)
+    def _quickly(self, intake: Intake, body: bytes) -> _Found | None:
+        block = read_block(intake.package, body, self.caps.rows)
         if block is None:
             return None
         try:
-            return _Found(loaded.package.predict_encoded(block.encoded), block.return_probabilities)
+            return _Found(intake.package.predict_encoded(block.encoded, intake.threads), block.return_probabilities)
         except InvalidInput:
             return None  # the slow way names row and feature
 

@@ -99,7 +99,7 @@ class ScoringDoor:
         body = await call.body()
 
         def work(loaded: LoadedModel) -> tuple[int, Reply]:
-            intake = Intake(loaded.package, target.policy)
+            intake = Intake(loaded.package, target.policy, self.engine.lane.spare)
             if form != "json":
                 features = loaded.package.signature.features
                 rows = read_table(form, body, features, self.caps, header=parameters.get("header") != "absent")
@@ -107,7 +107,7 @@ class ScoringDoor:
                 return len(found.values), _answer(found, {})
             block = read_block(loaded.package, body, self.caps.rows) if intake.takes_any_category else None
             if block is not None:
-                found = loaded.package.predict_encoded(block.encoded)
+                found = intake.package.predict_encoded(block.encoded, intake.threads)
                 return len(found.values), _answer(found, checked(block.document))
             document = _document(body)
             given = rows_of_document(document, [feature.name for feature in loaded.package.signature.features])

@@ -8,7 +8,7 @@ it is decoded with a number in its place.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from mill_pack import Encoded, Package
@@ -58,8 +58,9 @@ def read_block(package: Package, body: bytes, most_rows: int) -> Block | None:
         document = _decode(body[: head.start(2)] + b"0" + body[end:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    inner = document.get("dataframe_split", document)
-    return Block(encoded, document) if isinstance(inner, dict) and inner.get(head[1][1:-1].decode()) == 0 else None
+    inner: Any = document.get("dataframe_split", document)
+    is_there = isinstance(inner, dict) and cast("dict[str, Any]", inner).get(head[1][1:-1].decode()) == 0
+    return Block(encoded, document) if is_there else None
 
 
 def _rows(package: Package, body: bytes, head: re.Match[bytes], most_rows: int) -> tuple[int, Encoded] | None:

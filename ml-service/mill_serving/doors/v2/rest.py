@@ -174,7 +174,9 @@ class InferenceDoor:
 
         def work(loaded: LoadedModel) -> tuple[int, Reply]:
             asked = read_request(body, length)
-            found, outputs = infer(Intake(loaded.package, target.policy), asked.inputs, asked.wanted, self.caps)
+            found, outputs = infer(
+                Intake(loaded.package, target.policy, self.engine.lane.spare), asked.inputs, asked.wanted, self.caps
+            )
             payload, head = render(asked, target, found, outputs)
             if head is None:
                 return len(found.values), Reply(payload, packable=True)

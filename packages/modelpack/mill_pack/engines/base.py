@@ -61,6 +61,13 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class Threaded(Protocol):
+    """An engine that can share a large block among threads, without the GIL; the same bits as `outputs`."""
+
+    def outputs_by(self, matrix: FloatArray, threads: int) -> FloatArray: ...
+
+
+@runtime_checkable
 class Explaining(Protocol):
     """An engine that can say how its margins come about."""
 

@@ -33,6 +33,9 @@ class ForestEngine:
     def outputs(self, matrix: FloatArray) -> FloatArray:
         return self._predictor.predict(matrix)
 
+    def outputs_by(self, matrix: FloatArray, threads: int) -> FloatArray:
+        return self._predictor.predict(matrix, threads)
+
     def outputs_one(self, vector: FloatArray) -> list[float]:
         return self._predict_one(vector).tolist()
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from mill_pack import EngineRefused, InvalidPackage, build_engine, check_engine, choose_engine, passes
 from mill_pack.engines import EngineKind, EnginePayload, Shape, linear_payload, load_engine
+from mill_pack.engines.base import Threaded
 
 WIDTH = 6
 ALL = ["binary", "multiclass", "regression"]
@@ -145,3 +146,14 @@ def test_the_same_estimator_gives_the_same_payload(fitted: Any) -> None:
             return build_engine(model.framework, model.algorithm, model.estimator, WIDTH, model.classes)
 
         assert built() == built()
+
+
+@pytest.mark.parametrize("task", ALL)
+def test_a_forest_shared_among_threads_gives_the_same_bits(fitted: Any, task: str) -> None:
+    model = fitted("forest", task)
+    payload = build_engine(model.framework, "forest", model.estimator, WIDTH, model.classes, "forest")
+    outputs = max(len(model.classes), 1)
+    engine = load_engine(payload.kind, payload.files, Shape(WIDTH, outputs, is_classifier=bool(model.classes)))
+    assert isinstance(engine, Threaded)
+    rows = np.random.default_rng(3).normal(size=(5000, WIDTH))
+    assert engine.outputs_by(rows, 3).tobytes() == engine.outputs(rows).tobytes()

@@ -177,7 +177,9 @@ class GrpcDoor:
 
         def work(loaded: LoadedModel) -> tuple[int, Message]:
             wanted = [output.name for output in request.outputs]
-            found, outputs = infer(Intake(loaded.package, target.policy), tensors(request), wanted, self.caps)
+            found, outputs = infer(
+                Intake(loaded.package, target.policy, self.engine.lane.spare), tensors(request), wanted, self.caps
+            )
             return len(found.values), response(request, target, found, outputs)
 
         return await self.engine.predict_block(target, work, is_small=request.ByteSize() <= _SMALL_BODY)
