@@ -44,6 +44,7 @@ from modelmill._types import (
     Prediction,
     Predictions,
     Project,
+    Usage,
     User,
 )
 
@@ -91,6 +92,7 @@ __all__ = [
     "TooLarge",
     "Unavailable",
     "UnexpectedAnswer",
+    "Usage",
     "User",
     "Workspace",
     "WrongCredentials",

@@ -14,6 +14,7 @@ from modelmill._resources.models import Models
 from modelmill._resources.people import Audit, Invitations, Members, ServiceAccounts, Workspaces
 from modelmill._resources.predictions import Predict
 from modelmill._resources.projects import Projects
+from modelmill._resources.usage import UsageOf
 from modelmill._tokens import Anonymous, Identity, KeyIdentity, MemoryKeeper, SignedIn, TokenKeeper
 from modelmill._transport import Retries, Transport
 
@@ -68,6 +69,7 @@ class Client:
         self.models = Models(main, self.jobs)
         self.batch = Batch(main, self.jobs)
         self.predictions = Predict(main, serving)
+        self.usage = UsageOf(main)
 
     def close(self) -> None:
         for http in self._https:

@@ -35,6 +35,16 @@ class View:
 
 
 @dataclass(frozen=True)
+class Usage(View):
+    """Each is `{"used": …, "limit": …}`; a limit of None is none."""
+
+    bytes: dict[str, Any]
+    models: dict[str, Any]
+    running_jobs: dict[str, Any]
+    predictions_per_day: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class User(View):
     id: str
     email: str

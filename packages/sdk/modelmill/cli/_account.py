@@ -1,4 +1,4 @@
-"""`modelmill login | logout | register | whoami`."""
+"""`modelmill login | logout | register | whoami | usage`."""
 
 import sys
 from typing import Annotated
@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command()(logout)
     app.command("register")(register_user)
     app.command()(whoami)
+    app.command()(usage)
 
 
 def login(
@@ -68,6 +69,19 @@ def whoami(as_json: JsonOption = False) -> None:
     """Show who is signed in, and in which workspace."""
     with friendly(as_json), signed_in() as client:
         print_view(client.auth.me(), USER_FIELDS, as_json)
+
+
+def usage(as_json: JsonOption = False) -> None:
+    """Show how much the workspace has of what it may have."""
+    with friendly(as_json), signed_in() as client:
+        found = client.usage.get()
+        if as_json:
+            print_json(dict(found.raw))
+            return
+        for name in ("bytes", "models", "running_jobs", "predictions_per_day"):
+            amount = found.raw[name]
+            limit = "no limit" if amount["limit"] is None else f"of {amount['limit']:,}"
+            typer.echo(f"{name:<20}{amount['used']:>16,}  {limit}")
 
 
 def _password(from_stdin: bool, confirm: bool = False) -> str:
