@@ -111,7 +111,7 @@ def clients_leave(course: Course) -> list[Result]:
         "seconds until answered again": round(recovered, 2),
         "requests that waited too long for a connection": timeouts,
     }
-    failures = int(after > pool_most) + int(still > 0)
+    failures = int(after > pool_most) + int(still > 0) + int(timeouts > 0)
     return [trial.result(trials, failures, figures, f"The pools of the api-server hold at most {pool_most} sessions.")]
 
 
