@@ -37,13 +37,14 @@ def medians(rounds, model, workload):
 
 def panel(axes, rounds, model, workload):
     best, kinds = medians(rounds, model, workload)
-    names = sorted(best, key=lambda name: best[name])
+    names = sorted((name for name in best if best[name] > 0), key=lambda name: best[name])
+    if not names:
+        axes.set_axis_off()
+        return
     bars = axes.barh(names, [best[name] for name in names], color=[COLOURS[kinds[name]] for name in names])
     axes.bar_label(bars, labels=[f"{best[name]:,.0f}" for name in names], padding=3, fontsize=7)
     axes.set_xscale("log")
-    if best:
-        low = min(value for value in best.values() if value > 0)
-        axes.set_xlim(low / 2, max(best.values()) * 4)
+    axes.set_xlim(best[names[0]] / 2, best[names[-1]] * 4)
     axes.tick_params(labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)
 
