@@ -11,6 +11,7 @@ from benchmarks.serving.servers import Asking, Running, Server, ask, ports, with
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_ours_answers_right_in_every_form_is_held_goes_on_and_ends(tmp_path: Path) -> None:
     model = models.build("A", tmp_path / "models")
     ours.prepare(model, tmp_path / "published")
