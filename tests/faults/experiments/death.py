@@ -52,7 +52,7 @@ def death_of_workers(course: Course) -> list[Result]:
                 user.train(f"victim{number}", data, n_estimators=4000, max_depth=8).raise_for_status().json()["job_id"]
             )
             until(
-                lambda job=job: state(running, job) == "running" and bool(running.trainers()), 60, "the training runs"
+                lambda job=job: state(running, job) == "running" and bool(running.trainers()), 300, "the training runs"
             )
             time.sleep(chance.uniform(0, 3))
             killed = time.time()
@@ -63,7 +63,7 @@ def death_of_workers(course: Course) -> list[Result]:
             )
             waits.append(running.query(asked) - killed)
             user.http.post(f"/api/v1/jobs/{job}/cancel")
-            until(lambda job=job: state(running, job) == "cancelled", 60, "the training is cancelled")
+            until(lambda job=job: state(running, job) == "cancelled", 120, "the training is cancelled")
     late = sum(wait > 60 for wait in waits)
     figures: dict[str, Figure] = {
         "seconds until queued again, shortest": min(waits),
