@@ -13,7 +13,6 @@ from mill_api.access.principal import Principal
 from mill_api.access.tables import AuditRow, MembershipRow, ServiceAccountRow, UserRow, WorkspaceRow
 from mill_api.texts import Name, all_storable, one_line
 
-
 _ANY_DOMAIN = ".org"
 
 
@@ -31,7 +30,7 @@ def _address(value: str) -> str:
     `ada@lab.local` is therefore looked at as if the domain went on.
     """
     try:
-        checked = validate_email(one_line(value) + _ANY_DOMAIN, check_deliverability=False)
+        checked = validate_email(one_line(value) + _ANY_DOMAIN, check_deliverability=False, strict=True)
     except EmailNotValidError as error:
         raise ValueError(f"not an e-mail address: {error}") from None
     return checked.normalized.removesuffix(_ANY_DOMAIN).lower()
