@@ -6,7 +6,10 @@ reads: the services then live at the time it says.
 
 import json
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +73,13 @@ class FaultyPlan(Plan):
         return environment
 
 
+def follow(parent: int) -> None:
+    """Stop in order when the run that started us has ended, however it did: nothing is left running."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def main() -> None:
     home, api_port, serving_port = sys.argv[1:4]
     options = StackOptions(api_port=int(api_port), serving_port=int(serving_port))
@@ -78,6 +88,7 @@ def main() -> None:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
+    threading.Thread(target=follow, args=(os.getppid(),), name="follow", daemon=True).start()
     supervisor.FORGET_AFTER = FORGET_AFTER
     supervisor.Supervisor(Home(Path(home)), options, say, FaultyPlan.make).run()
 
