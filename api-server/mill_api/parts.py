@@ -4,9 +4,10 @@ Together with `app.py` this is the composition root: no other module knows all d
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 from mill_kit.http.health import Check
@@ -48,6 +49,7 @@ from mill_api.queue import Sender
 from mill_api.quotas.service import Count, Quota, Quotas, predictions_today
 from mill_api.registry import PROJECT_OF, job_registry
 from mill_api.settings import Environment, Settings
+from mill_api.usage.predictions import PredictionCounts
 
 COUNTS: Mapping[Quota, tuple[Count, ...]] = {
     Quota.BYTES: (dataset_rows.stored_bytes, model_rows.stored_bytes, deployment_rows.stored_bytes),
@@ -106,7 +108,9 @@ async def open_parts(settings: Settings) -> AsyncGenerator[Parts]:
         store = await asyncio.to_thread(open_settings_store, settings)
         await require_same_store(database, store)
         publication = Publication(system, store, cache, load_private_key(settings.publish.private_key_file))
-        await stack.enter_async_context(_publishing(publication, settings.publish.every_seconds))
+        await stack.enter_async_context(_always(publication.run(settings.publish.every_seconds), "publication"))
+        counts = PredictionCounts(system, cache, settings.quotas)
+        await stack.enter_async_context(_always(counts.run(), "prediction-counts"))
         live = LiveVersions(publication)
         datasets = DatasetService(store, settings.uploads.max_bytes)
         models = ModelService(store, live)
@@ -168,8 +172,9 @@ def _databases(settings: Settings, sender: Sender) -> tuple[Database, Database]:
 
 
 @asynccontextmanager
-async def _publishing(publication: Publication, every_seconds: float) -> AsyncGenerator[None]:
-    task = asyncio.create_task(publication.run(every_seconds), name="publication")
+async def _always(work: Coroutine[Any, Any, None], name: str) -> AsyncGenerator[None]:
+    """A background task, as long as the block lasts."""
+    task = asyncio.create_task(work, name=name)
     try:
         yield
     finally:

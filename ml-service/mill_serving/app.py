@@ -47,6 +47,8 @@ from mill_serving.snapshot.line import RedisLine
 from mill_serving.snapshot.rollout import Reporter, Rollout
 from mill_serving.snapshot.sources import RedisSource, StoreSource
 from mill_serving.statistics import Statistics
+from mill_serving.tally import DayTally
+from mill_serving.targets import Target
 from mill_serving.workers import Seat
 
 VERSION = version("mill-serving")
@@ -83,6 +85,8 @@ class Parts:
             found.append(self.store_source.run)
         if self.redis_source and self.reporter:
             found += [self.redis_source.run, self.reporter.run]
+        if self.line and self.reporter:
+            found.append(_tally(self.engine, self.line, self.reporter.replica).run)
         return found
 
 
@@ -176,6 +180,13 @@ def _front(engine: Engine, documents: FastAPI, serving: ServingSettings, health:
     )
     batch, explain = BatchDoor(engine, doorway, caps), ExplainDoor(engine, doorway, caps)
     return Front(one, batch, explain, sides, documents, statistics)
+
+
+def _tally(engine: Engine, line: RedisLine, replica: str) -> DayTally:
+    def targets() -> list[Target]:
+        return engine.rollout.catalogue.targets()
+
+    return DayTally(line, engine.statistics, targets, engine.set_used_up, replica)
 
 
 def _grpc_door(parts: Parts) -> Any:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
+from uuid import UUID
 
 from mill_kit.problems import Problem, Unavailable
 from mill_pack import Prediction, Signature
@@ -14,7 +15,7 @@ from mill_serving.answers import AnswerCache, Key
 from mill_serving.census import Census
 from mill_serving.colleagues import Colleagues, Order
 from mill_serving.deadline import in_time, refuse_late
-from mill_serving.errors import CredentialsMissing, MayNotProfile, ModelNotFound, ModelUnavailable
+from mill_serving.errors import CredentialsMissing, DayUsedUp, MayNotProfile, ModelNotFound, ModelUnavailable
 from mill_serving.intake import Intake
 from mill_serving.journal import Journal
 from mill_serving.packages import LoadedModel
@@ -63,6 +64,7 @@ class Engine:
     default_model: str | None = None
     shared_answers: SharedAnswers | None = None
     colleagues: Colleagues | None = None
+    used_up: set[UUID] = field(default_factory=set[UUID])
     _hot: dict[str, "_Hot"] = field(default_factory=dict[str, "_Hot"])
 
     def find(self, name: str, secret: str | None) -> Target:
@@ -80,7 +82,14 @@ class Engine:
             raise
         if not target.is_shared:
             self.keeper.check()
+            if self.used_up and target.workspace_id in self.used_up:
+                raise DayUsedUp
         return target
+
+    def set_used_up(self, workspaces: frozenset[UUID]) -> None:
+        """These have no predictions left today; see `tally`."""
+        self.used_up.clear()
+        self.used_up.update(workspaces)
 
     def identify(self, secret: str | None) -> Principal | None:
         return None if secret is None else self.access.identify(secret)

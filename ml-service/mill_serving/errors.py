@@ -1,6 +1,17 @@
 """Every refusal of the data plane. The doors render them; the engine only raises them."""
 
-from mill_kit.problems import Forbidden, Invalid, NotFound, Problem, TooLarge, Unauthenticated, Unavailable
+from datetime import UTC, datetime
+
+from mill_kit.problems import (
+    Forbidden,
+    Invalid,
+    NotFound,
+    Problem,
+    TooLarge,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+)
 
 
 class ModelNotFound(NotFound):
@@ -243,3 +254,15 @@ class ModelUnavailable(Unavailable):
 class InvalidSnapshot(Problem):
     slug = "invalid-snapshot"
     title = "The routing snapshot is not valid"
+
+
+class DayUsedUp(TooManyRequests):
+    """`Retry-After` says when the day (UTC) ends."""
+
+    slug = "predictions-used-up"
+    title = "The workspace has used up its predictions of the day"
+
+    def __init__(self) -> None:
+        now = datetime.now(UTC)
+        left = 86_400 - (now.hour * 3600 + now.minute * 60 + now.second)
+        super().__init__("Ask the operator for more, or wait until tomorrow (UTC)", headers={"Retry-After": str(left)})

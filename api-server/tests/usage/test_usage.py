@@ -11,6 +11,8 @@ from mill_api.parts import Parts
 from mill_api.quotas.operator import give
 from mill_api.settings import Settings
 from mill_api.testing import Person
+from mill_api.usage.predictions import PredictionCounts
+from mill_contracts.routing import EXHAUSTED_KEY, TALLY_KEY_PREFIX, DayCount, Exhausted, Tally
 from sqlalchemy import text
 
 TABLE = b"a,b\n" + b"1,2\n" * 100
@@ -93,3 +95,22 @@ async def test_predictions_are_counted_by_day_as_far_as_they_are_reported(
             values = {"tenant": ada.workspace_id, "day": today, "source": source, "count": count}
             await work.session.execute(add, values)
     assert (await usage(client, ada))["predictions_per_day"]["used"] == 42
+
+
+async def test_what_ml_service_tells_is_gathered_once_and_an_exhausted_day_is_told_back(
+    client: AsyncClient, ada: Person, bob: Person, parts: Parts, settings: Settings
+) -> None:
+    today = datetime.now(UTC).date()
+    await allow(settings, ada, "--predictions-per-day", "50")
+    counts = PredictionCounts(parts.system, parts.cache, settings.quotas)
+    for number, rows in (("a", 30), ("b", 20), ("a", 10)):
+        told = [DayCount(workspace_id=who.workspace_id, day=today, count=rows) for who in (ada, bob)]
+        tally = Tally(source=f"replica/{ada.username}{number}", counts=tuple(told))
+        await parts.cache.set(TALLY_KEY_PREFIX + tally.source, tally.model_dump_json(), ex=60)
+        await counts.gather()
+    await counts.gather()
+    assert (await usage(client, ada))["predictions_per_day"] == {"used": 50, "limit": 50}
+    await counts.tell()
+    exhausted = Exhausted.model_validate_json(await parts.cache.get(EXHAUSTED_KEY) or "")
+    assert ada.workspace_id in exhausted.workspaces
+    assert bob.workspace_id not in exhausted.workspaces

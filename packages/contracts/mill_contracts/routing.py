@@ -4,15 +4,21 @@ The api-server writes it once as `published/<number>.json` and announces the sam
 valid number from either and never a lower one. The document is `SignedSnapshot`; `payload` is the JSON of `RoutingSnapshot`.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
+
+from pydantic import Field
 
 from mill_contracts.base import Contract
 
 SNAPSHOT_CHANNEL = "mill:published"
 SNAPSHOT_KEY = "mill:published:latest"
 REPLICA_KEY_PREFIX = "mill:replica:"
+TALLY_KEY_PREFIX = "mill:tally:"
+"""Where each process of ml-service tells its `Tally`."""
+EXHAUSTED_KEY = "mill:exhausted"
+"""Where the control plane tells which workspaces have used up their predictions of the day."""
 
 
 def snapshot_object_key(number: int) -> str:
@@ -46,6 +52,28 @@ class Route(Contract):
     is_default: bool = True
     previous_version_id: UUID | None = None
     policy: Policy | None = None
+
+
+class DayCount(Contract):
+    """Rows predicted for a workspace on one day (UTC)."""
+
+    workspace_id: UUID
+    day: date
+    count: int = Field(ge=0)
+
+
+class Tally(Contract):
+    """What one run of one process of ml-service has predicted; `source` names the run."""
+
+    source: str
+    counts: tuple[DayCount, ...]
+
+
+class Exhausted(Contract):
+    """Workspaces without predictions left on `day`."""
+
+    day: date
+    workspaces: tuple[UUID, ...]
 
 
 class ApiKeyEntry(Contract):
