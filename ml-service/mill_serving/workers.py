@@ -18,7 +18,8 @@ from mill_kit.logs import get_logger
 _YOUNG_SECONDS = 5.0
 _MOST_EARLY_DEATHS = 5
 _LONGEST_PAUSE = 10.0
-_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+_ENDING = {signal.SIGTERM, signal.SIGINT}
+_SIGNALS = {*_ENDING, signal.SIGCHLD}
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ class Supervisor:
             get_logger().error("worker_died", worker=number, status=status, restarts_in_seconds=pause)
 
     def _hear(self, heard: "signal.struct_siginfo | None") -> None:
-        if heard is not None and heard.si_signo != signal.SIGCHLD:
+        """After a stop and a continue, sigtimedwait may hand out a signal that was never sent."""
+        if heard is not None and heard.si_signo in _ENDING:
             self._stopping += 1
 
     def _stop(self) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from shutil import copy
@@ -70,6 +71,25 @@ def ready_everywhere(replica: Any, url: str) -> bool:
         return all(httpx.get(f"{url}/health/ready", timeout=5).status_code == 200 for _ in range(20))
     except httpx.TransportError:
         return False
+
+
+def test_workers_go_on_after_their_supervisor_was_held(tmp_path: Path, build: Any, launch: Any, reach: Any) -> None:
+    copy(build("demo").path, tmp_path / "demo.mill")
+    variables = {"MILL_SERVING__SHARED_MODELS_DIR": str(tmp_path), "MILL_SERVING__WORKERS": "2"}
+    with launch(tmp_path, store=False, **variables) as replica:
+        url = str(replica.http.base_url).rstrip("/")
+        reach(lambda: replica.http.get("/stats").json()["global"]["workers"] == 2)
+        before = children(replica.process.pid)
+        for _ in range(3):
+            os.kill(replica.process.pid, signal.SIGSTOP)
+            held = time.monotonic()
+            while time.monotonic() - held < 0.7:  # longer than the supervisor listens for a signal at a time
+                assert ask(url, 2) == {200: 2}
+            os.kill(replica.process.pid, signal.SIGCONT)
+            assert ask(url, 20) == {200: 20}
+        os.kill(before[0], signal.SIGKILL)
+        reach(lambda: len(set(children(replica.process.pid)) - {before[0]}) == 2)
+        assert before[1] in children(replica.process.pid)
 
 
 def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path, build: Any, launch: Any, reach: Any) -> None:
