@@ -11,7 +11,7 @@ from tests.faults.experiments.storm import run_storm
 from tests.faults.nemesis import bad_line, flush, kill_a_part, kill_a_trainer
 
 SEED = int(os.environ.get("FAULTS_SEED", "20"))
-JOBS = 20
+JOBS = 12
 
 
 @pytest.mark.slow

@@ -136,7 +136,7 @@ def request(user: User, number: int) -> bytes:
 
 
 def wait_for_quiet(running: Cluster) -> int:
-    """Sessions of the api-server that are still in a transaction after ten seconds."""
+    """Sessions of the api-server that are still in a transaction after a minute."""
     busy = 0
 
     def quiet() -> bool:
@@ -145,7 +145,7 @@ def wait_for_quiet(running: Cluster) -> int:
         return busy == 0
 
     try:
-        until(quiet, 10, "no session is busy")
+        until(quiet, 60, "no session is busy")
     except TimeoutError:
         return busy
     return 0
