@@ -45,6 +45,16 @@ class ServingAnswer(Answer):
     short: Sequence[Sequence[str]] = ()
 
 
+def rounds_in_words(measured: Sequence[Measured]) -> str:
+    """How many of how many seconds, by workload, as the rounds themselves say: `row-64: 5 × 10 s, json: 5 × 10 s`."""
+    said: list[str] = []
+    for workload in dict.fromkeys(one["workload"] for one in measured):
+        judged = [one for one in measured if one["workload"] == workload and one["kind"] != "reported"]
+        seconds = statistics.median(one["seconds"] for one in judged)
+        said.append(f"{workload}: {max(one['round'] for one in judged)} × {seconds:.0f} s")
+    return ", ".join(said)
+
+
 class _Medians:
     """Of one server on one model."""
 

@@ -154,9 +154,8 @@ def measure_cold(options: argparse.Namespace, journal: Journal, say: flame.Say) 
 
 def finish(options: argparse.Namespace, machine: Machine, journal: Journal) -> int:
     how = (
-        f"{options.rounds} interleaved rounds of {options.seconds} s ({options.side_rounds} of what no goal judges); medians. "
-        "wrk on the same machine, one thread; the others are held meanwhile, but for PyTriton and the two workers. "
-        "Batches: 4 connections."
+        f"Interleaved rounds ({report.rounds_in_words(journal.measured)}); medians. wrk on the same machine, one thread; "
+        "the others are held meanwhile, but for PyTriton, Ray Serve and the two workers. Batches: 4 connections."
     )
     answer = report.answer(journal.measured, journal.left_out, journal.cold, how)
     print(f"\n{answer.text()}\n")
