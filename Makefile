@@ -59,6 +59,14 @@ test: setup ## Every test, on real PostgreSQL, Valkey, object stores (ARGS="-k n
 test-faults: setup ## Kill, freeze, cut and fill everything, and check the promises (ONLY=1,8 SCALE=0.1 HOURS=2 SEED=7 RECORD=1)
 	@$(RUN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS)) $(if $(RECORD),--record)
 
+.PHONY: test-security test-contract audit
+test-security: setup ## The attacks at full length, keeping their results (ARGS=tests/security/test_a04_traversal_read.py)
+	@MILL_TEST_LONG=1 $(PYTEST) --timeout 3600 $(or $(ARGS),tests/security)
+test-contract: setup ## Schemathesis over both APIs as three roles, keeping the result (EXAMPLES=100)
+	@$(RUN)/python -m tests.security.contract --examples $(or $(EXAMPLES),100) --record
+audit: setup ## Lock, known flaws, bill of materials, images, secrets (STEPS="lock tree")
+	@$(RUN)/python -m tests.security.audit $(STEPS)
+
 .PHONY: check
 check: setup ## What CI checks before the tests: format, lint, types, import contracts, generated files
 	@$(RUN)/ruff format --check $(CODE)
