@@ -50,7 +50,16 @@ _TITLES: dict[str, Any] = {
 
 def routers() -> list[APIRouter]:
     """Every domain's routes, lowest domain first."""
-    return [*access_routers, jobs_router, projects_router, datasets_router, model_uploads_router, models_router, *deployments_routers, usage_router]
+    return [
+        *access_routers,
+        jobs_router,
+        projects_router,
+        datasets_router,
+        model_uploads_router,
+        models_router,
+        *deployments_routers,
+        usage_router,
+    ]
 
 
 def openapi_document() -> dict[str, Any]:
