@@ -27,6 +27,7 @@ from mill_serving.app import create_app as create_serving
 from mill_serving.settings import Settings as ServingSettings
 
 from tests.security.evidence import ROOT
+from tests.security.rooms import Rooms, rooms_in
 from tests.security.support import Estate, make_estate
 
 __all__ = ["fresh_database", "postgres_server", "valkey_server", "valkey_url"]
@@ -130,3 +131,10 @@ async def victim(client: AsyncClient) -> Estate:
 async def stranger(client: AsyncClient) -> Estate:
     """Somebody with as much, in another workspace."""
     return await make_estate(client, "stranger")
+
+
+@pytest.fixture(scope="session")
+def rooms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rooms]:
+    """Sandboxes for model files from outside; see `tests.security.rooms`."""
+    with rooms_in(tmp_path_factory.mktemp("canary")) as opened:
+        yield opened

@@ -3,6 +3,10 @@
 One in forty carries code (a pickle that would write a file and call home) in a place where a careless reader would load it.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeStubs=false, reportUnnecessaryIsInstance=false
+# Mutants are made of documents of no fixed shape, and onnx is partly typed.
+
 import io
 import json
 import math

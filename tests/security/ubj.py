@@ -1,5 +1,9 @@
 """Writes UBJSON as XGBoost does, so that a mutated document can be uploaded in both of its forms."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeStubs=false, reportUnnecessaryIsInstance=false
+# JSON documents of no fixed shape.
+
 import struct
 from typing import Any
 

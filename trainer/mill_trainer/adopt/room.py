@@ -14,11 +14,22 @@ from mill_pack.outside import ModelFileRejected, read_outside
 
 from mill_trainer.adopt.warming import examples
 
+_LATE = (
+    "numpy.ma",
+    "encodings.raw_unicode_escape",
+    "encodings.unicode_escape",
+    "encodings.ascii",
+    "encodings.latin_1",
+    "encodings.cp437",
+)
+"""What numpy, pickletools and zipfile would import only when they meet certain bytes."""
+
 
 def prepare(framework: ModelFramework) -> None:
     """Load everything that reading a model of this framework needs: a locked process opens no file any more."""
     warnings.simplefilter("ignore")
-    importlib.import_module("numpy.ma")  # numpy itself imports it late
+    for late in _LATE:
+        importlib.import_module(late)
     for engine in ("forest", "linear", "mlp"):
         importlib.import_module(f"mill_pack.engines.{engine}")
     for data in examples(framework):

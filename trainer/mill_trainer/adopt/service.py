@@ -14,7 +14,16 @@ from mill_contracts.recipe import Task
 from mill_contracts.tables import TableWarning
 from mill_contracts.tasks import AdoptTask
 from mill_contracts.training import EngineCheck
-from mill_pack import Encoder, EnginePayload, ManifestDraft, measure_cost, open_package, write_package
+from mill_pack import (
+    Encoder,
+    EnginePayload,
+    GoldenRowsDiffer,
+    InvalidPackage,
+    ManifestDraft,
+    measure_cost,
+    open_package,
+    write_package,
+)
 from mill_pack.manifest import JsonValue
 from mill_pack.outside import CodeInModelFile, FoundModel, ModelFileRejected, classes_for, encoder_for, golden_for
 from pydantic import ValidationError
@@ -48,12 +57,21 @@ def adopt(task: AdoptTask, report: Report) -> None:
         report.log(f"{found.format.value}: {found.algorithm}, {found.width} columns, engine {found.engine}")
         report.stage("rewriting")
         path = task.out_dir / MODEL_FILE
-        made = _package(task, found, payload, path)
+        made = _rewritten(task, found, payload, path)
         report.progress(_WRITTEN)
         report.stage("trying")
         _try(sandbox, path)
     (task.out_dir / REPORT_FILE).write_text(made.model_dump_json(), "utf-8")
     report.progress(1.0)
+
+
+def _rewritten(task: AdoptTask, found: FoundModel, payload: EnginePayload, path: Path) -> AdoptionReport:
+    """The package, where what came out of the sandbox makes one."""
+    try:
+        return _package(task, found, payload, path)
+    except (InvalidPackage, GoldenRowsDiffer, ValidationError) as error:
+        path.unlink(missing_ok=True)
+        raise ModelFileRejected(f"The model does not hold together: {str(error)[:300]}") from error
 
 
 def _read(reply: Reply) -> tuple[FoundModel, EnginePayload]:

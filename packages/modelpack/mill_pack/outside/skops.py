@@ -141,6 +141,8 @@ def _library(prepare: list[Any], estimator: Any, rows: FloatArray) -> FloatArray
 
 
 def _check(payload: EnginePayload, expected: FloatArray, inside: FloatArray, classes: Sequence[str]) -> Any:
+    if expected.shape[1] != (len(classes) or 1):
+        raise ModelFileRejected(f"scikit-learn gives {expected.shape[1]} columns for {len(classes) or 1} classes")
     try:
         check = check_engine(payload, lambda _: expected, inside, classes)
     except InvalidPackage as problem:

@@ -23,8 +23,9 @@ from mill_pack.outside.skops_types import LOADERS, LOSSES, TREE, TYPES
 
 SCHEMA: Final = "schema.json"
 _NAME: Final = re.compile(r"schema\.json|[0-9]{1,24}\.npy")
-_MOST_TO_ONE: Final = 2_000
-"""How much smaller a deflated entry may be than what it holds: deflate itself reaches about 1,000 to 1."""
+_MOST_TO_ONE: Final = 200
+_SMALL: Final = 16 * 2**20
+"""How much smaller a deflated entry of more than this may be than what it holds; zeros alone reach 1,000 to 1."""
 
 Node = dict[str, Any]
 
@@ -78,7 +79,7 @@ def _check_directory(infos: list[zipfile.ZipInfo], size: int) -> None:
         if info.header_offset < end:
             raise ModelFileRejected("Entries of the archive overlap")
         end = info.header_offset + 30 + len(name) + info.compress_size
-        if end > size or info.file_size > _MOST_TO_ONE * max(info.compress_size, 64):
+        if end > size or info.file_size > max(_SMALL, _MOST_TO_ONE * info.compress_size):
             raise ModelFileRejected(f"{name!r} claims a size that it cannot have")
     if infos and min(info.header_offset for info in infos) != 0:
         raise ModelFileRejected("There are bytes before the archive")
