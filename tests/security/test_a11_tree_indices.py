@@ -52,7 +52,8 @@ def served(reply: Reply, rows: Any) -> Any:
     classes = [str(number) for number in range(found.outputs)] if found.is_classifier else []
     engine = load_engine(payload.kind, payload.files, shape_of(found.width, classes))
     if found.steps:
-        rows = (rows - [step.shift for step in found.steps]) / [step.scale for step in found.steps]
+        with np.errstate(all="ignore"):  # a mutant's scale may be anything
+            rows = (rows - [step.shift for step in found.steps]) / [step.scale for step in found.steps]
     return engine.outputs(np.ascontiguousarray(rows))
 
 
