@@ -1,7 +1,6 @@
 """W3C trace context (level 1): which trace a request or job belongs to, from nginx to the trainer. No library needed.
 
-Every service makes a span of its own below the one it was told of, and logs `trace_id` and `span_id`. `mill_kit.telemetry` exports
-the same ids as OpenTelemetry spans where that is switched on.
+Every service makes a span of its own below the one it was told of, and logs `trace_id` and `span_id`.
 """
 
 import re
