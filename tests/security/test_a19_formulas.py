@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from httpx import AsyncClient
 from mill_pack import Predictions
-from mill_serving.doors.tables.forms import answer_form
+from mill_serving.doors.tables.forms import write_table
 from mill_trainer.score.output import PredictionFile
 
 from tests.security.support import Estate, api_routes
@@ -69,6 +69,9 @@ def test_a_scored_file_as_csv_holds_no_formula(tmp_path: Path) -> None:
         assert "-1.5" in written
 
 
-def test_ml_service_answers_no_csv() -> None:
-    assert answer_form("text/csv", "csv") != "csv"
-    assert answer_form("*/*", "csv") != "csv"
+def test_the_predictions_of_ml_service_as_csv_hold_no_formula() -> None:
+    for formula in (*FORMULAS, "-1"):
+        found = Predictions([formula, "plain"], labels=(formula, "plain"), low_confidence=np.array([False, False]))
+        written = cells(write_table("csv", found, probabilities=False).decode())
+        assert [cell for cell in written if dangerous(cell)] == [], formula
+        assert formula != "-1" or "-1" in written

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _LONGEST_FIELD = 64 * 2**10
 _MOST_PARTS = 64
+_LONGEST_TYPE = 1_000
+_LONGEST_BOUNDARY = 70
+"""RFC 2046, 5.1.1."""
 
 
 @dataclass
@@ -32,9 +35,9 @@ class MultipartReader:
     """
 
     def __init__(self, content_type: str | None, file_field: str = "file") -> None:
-        kind, options = parse_options_header(content_type)
-        boundary = options.get(b"boundary")
-        if kind != b"multipart/form-data" or not boundary:
+        kind, options = parse_options_header(content_type) if len(content_type or "") <= _LONGEST_TYPE else (b"", {})
+        boundary = options.get(b"boundary", b"")
+        if kind != b"multipart/form-data" or not 0 < len(boundary) <= _LONGEST_BOUNDARY:
             raise NotMultipart("Send the table as multipart/form-data with a part named `file`")
         self.fields: dict[str, list[str]] = {}
         self.file_name: str | None = None

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.ipc as pa_ipc
 import pyarrow.parquet as pq
@@ -70,13 +71,26 @@ def write(form: FormName, found: Predictions, *, probabilities: bool) -> bytes:
     table = _answer(found, probabilities=probabilities)
     sink = pa.BufferOutputStream()
     if form == "csv":
-        pa_csv.write_csv(table, sink)
+        pa_csv.write_csv(_without_formulas(table), sink)
     elif form == "parquet":
         pq.write_table(table, sink, compression="snappy")
     else:
         with pa_ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
     return sink.getvalue().to_pybytes()
+
+
+def _without_formulas(table: Any) -> Any:
+    """A spreadsheet takes a label that begins like a formula as text; labels that are numbers stay numbers."""
+    labels = table.column("prediction")
+    if pa.types.is_string(labels.type):
+        formula = pc.and_(
+            pc.match_substring_regex(labels, r"^[=+\-@\t\r\x00]"),
+            pc.invert(pc.match_substring_regex(labels, r"^[+\-]?[0-9]+(\.[0-9]+)?([eE][+\-]?[0-9]+)?$")),
+        )
+        guarded = pc.if_else(formula, pc.binary_join_element_wise("'", labels, ""), labels)
+        table = table.set_column(table.schema.get_field_index("prediction"), "prediction", guarded)
+    return table
 
 
 def _answer(found: Predictions, *, probabilities: bool) -> Any:
