@@ -16,7 +16,13 @@ from mill_kit.logs import get_logger
 from mill_kit.problems import Invalid, Problem
 
 MEDIA_TYPE = "application/problem+json"
-_SLUGS = {404: "no-such-route", 405: "method-not-allowed", 408: "too-slow", 413: "too-large", 415: "unsupported-media-type"}
+_SLUGS = {
+    404: "no-such-route",
+    405: "method-not-allowed",
+    408: "too-slow",
+    413: "too-large",
+    415: "unsupported-media-type",
+}
 
 
 def problem_response(problem: Problem, instance: str | None = None) -> Response:
