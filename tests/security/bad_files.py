@@ -273,7 +273,10 @@ def _json() -> Iterator[BadFile]:
     for depth in (100, 1_000, 100_000, 5_000_000):
         yield BadFile(f"JSON nested {depth} deep", "t.json", _given(b"[" * depth + b"]" * depth))
         yield BadFile(
-            f"JSON row nested {depth} deep", "t.ndjson", _given(b'{"a": ' + b"[" * depth + b"]" * depth + b"}\n")
+            f"JSON row nested {depth} deep",
+            "t.ndjson",
+            _given(b'{"a": ' + b"[" * depth + b"]" * depth + b"}\n"),
+            harmless=depth <= 100,  # a list in a cell is kept as text
         )
     yield BadFile(
         "JSON of 100,000 keys", "t.json", _made(lambda: json.dumps([{f"k{n}": n for n in range(100_000)}]).encode())
