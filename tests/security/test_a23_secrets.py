@@ -1,5 +1,8 @@
 """A23 and promise 36: passwords, keys and tokens are planted, used and misused, then looked for everywhere they must not be."""
 
+# asyncpg ships no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnnecessaryTypeIgnoreComment=false
 import base64
 import hashlib
 import logging

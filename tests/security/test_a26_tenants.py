@@ -1,5 +1,8 @@
 """A26: two workspaces in random turns through a pool of two connections, and SQL as the services' own roles."""
 
+# asyncpg ships no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnnecessaryTypeIgnoreComment=false
 import asyncio
 import random
 from collections.abc import AsyncIterator
