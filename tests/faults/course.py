@@ -1,5 +1,6 @@
 """What one run is given, and what it gives back: shared by the runner, the experiments and the short tests."""
 
+import os
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -62,7 +63,7 @@ class Trial:
             seconds=round(time.monotonic() - self.began, 1),
             commit=commit(),
             command=f"make test-faults ONLY={self.number} SCALE={self.course.scale:g} SEED={self.course.seed}",
-            figures=dict(figures or {}),
+            figures={**(figures or {}), "load average at the end": round(os.getloadavg()[0], 1)},
             full=promise.full,
             notes=notes,
         )
