@@ -24,6 +24,7 @@ HOW_TO_CONVERT: Final = (
     "model.booster_.save_model('model.txt') for LightGBM, or convert it with skl2onnx"
 )
 _PEEK: Final = 1 << 16
+_HEAD: Final = 1024
 _CODE_ENDINGS: Final = (".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle")
 _UBJ_STARTS: Final = (b"{L\x00", b"{i", b"{U", b"{l", b"{I")
 _TEXT_OPCODES: Final = b"(c]}lNIFSVKMLGXTU)d\x8c\x8a\x88\x89"
@@ -147,13 +148,13 @@ def _archive(data: bytes) -> ModelFileFormat:
 
 
 def _is_code(head: bytes) -> bool:
-    return (head[:1] == b"\x80" and len(head) > 1 and head[1] <= 15) or _is_object_array(head)
+    return _is_pickle(head, cut=len(head) == _HEAD) or _is_object_array(head)
 
 
 def _beginning(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     """The first kilobyte of an entry; nothing where it cannot be read, which the reader of archives refuses later."""
     try:
         with archive.open(entry) as file:
-            return file.read(1024)
+            return file.read(_HEAD)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError, OSError, ValueError):
         return b""
