@@ -19,9 +19,8 @@ def lines(stack: Stack) -> list[dict[str, Any]]:
     """Every JSON line of every log of the stack."""
     found: list[dict[str, Any]] = []
     for path in stack.home.logs.glob("*.log"):
-        for line in path.read_text(errors="replace").splitlines():
-            if line.startswith("{"):
-                found.append(json.loads(line))
+        said = path.read_text(errors="replace").splitlines()
+        found.extend(json.loads(line) for line in said if line.startswith("{"))
     return found
 
 
