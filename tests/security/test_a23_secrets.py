@@ -27,9 +27,9 @@ TESTS = "test_a23_secrets.py"
 
 @pytest.fixture
 def everything_logged(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """At the lowest level, so that nothing that could be said is left unsaid; after `capsys`, which it is written to."""
+    """As in production, every request a line; after `capsys`, which it is written to."""
     del capsys
-    logs.configure("security", level="DEBUG")
+    logs.configure("security", level="INFO")
     for noisy in ("asyncio", "hypothesis"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     yield
