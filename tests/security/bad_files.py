@@ -35,12 +35,18 @@ class BadFile:
     harmless: bool = False
 
 
-def _given(data: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(data) and None
+def given(data: bytes) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        path.write_bytes(data)
+
+    return write
 
 
 def _made(make: Callable[[], bytes]) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(make()) and None
+    def write(path: Path) -> None:
+        path.write_bytes(make())
+
+    return write
 
 
 def corpus(seed: int) -> list[BadFile]:
@@ -79,27 +85,27 @@ def _bombs() -> Iterator[BadFile]:
     for depth in range(1, 7):
         nested = gzip.compress(nested)
         if depth > 1:
-            yield BadFile(f"gzip in gzip, {depth} deep", "t.csv.gz", _given(nested))
+            yield BadFile(f"gzip in gzip, {depth} deep", "t.csv.gz", given(nested))
     bomb = gzip.compress(gzip.compress(b"a,b\n" + b"0" * 64 * MIB))
-    yield BadFile("gzip bomb in gzip", "t.csv.gz", _given(bomb))
+    yield BadFile("gzip bomb in gzip", "t.csv.gz", given(bomb))
     yield BadFile("xz bomb", "t.csv.xz", _made(lambda: lzma.compress(b"0" * 32 * MIB)))
     yield BadFile("bzip2 bomb", "t.csv.bz2", _made(lambda: bz2.compress(b"0" * 32 * MIB)))
-    yield BadFile("zlib stream", "t.csv", _given(zlib.compress(GOOD)))
+    yield BadFile("zlib stream", "t.csv", given(zlib.compress(GOOD)))
     for name in ("t.zip", "t.xlsx", "t.csv"):
         yield BadFile(f"zip bomb named {name}", name, _made(_zip_bomb))
     yield BadFile(
         "gzip of a thousand members, the last cut",
         "t.csv.gz",
-        _given(gzip.compress(b"a,b\n1,2\n") * 1000 + b"\x1f\x8b\x08"),
+        given(gzip.compress(b"a,b\n1,2\n") * 1000 + b"\x1f\x8b\x08"),
     )
-    yield BadFile("gzip with a wrong length", "t.csv.gz", _given(gzip.compress(GOOD)[:-4] + b"\xff\xff\xff\xff"))
+    yield BadFile("gzip with a wrong length", "t.csv.gz", given(gzip.compress(GOOD)[:-4] + b"\xff\xff\xff\xff"))
     yield BadFile(
         "gzip with a wrong checksum",
         "t.csv.gz",
-        _given(gzip.compress(GOOD)[:-8] + b"\0\0\0\0" + gzip.compress(GOOD)[-4:]),
+        given(gzip.compress(GOOD)[:-8] + b"\0\0\0\0" + gzip.compress(GOOD)[-4:]),
     )
     yield BadFile(
-        "gzip with a header that never ends", "t.csv.gz", _given(b"\x1f\x8b\x08\x08\0\0\0\0\0\x03" + b"n" * MIB)
+        "gzip with a header that never ends", "t.csv.gz", given(b"\x1f\x8b\x08\x08\0\0\0\0\0\x03" + b"n" * MIB)
     )
 
 
@@ -118,26 +124,26 @@ def _shapes() -> Iterator[BadFile]:
             "t.csv",
             _made(lambda n=columns: b",".join(b"c%d" % i for i in range(n)) + b"\n" + b"1," * (n - 1) + b"1\n"),
         )
-    yield BadFile("a million empty names", "t.csv", _given(b"," * 1_000_000 + b"\n" + b"1," * 1_000_000 + b"\n"))
-    yield BadFile("one name of 16 MiB", "t.csv", _given(b"a" * 16 * MIB + b",label\n1,x\n"))
-    yield BadFile("a quote that never closes", "t.csv", _given(b'a,b\n1,"' + b"x\n" * 4_000_000))
-    yield BadFile("only quotes", "t.csv", _given(b'"' * 8 * MIB))
-    yield BadFile("only delimiters", "t.csv", _given(b",;\t|" * 2 * MIB))
-    yield BadFile("only line ends", "t.csv", _given(b"\r\n" * 4 * MIB))
-    yield BadFile("only NUL", "t.csv", _given(b"\0" * 8 * MIB))
-    yield BadFile("no line end at all", "t.csv", _given(b"1" * 16 * MIB))
-    yield BadFile("old Mac line ends", "t.csv", _given(GOOD.replace(b"\n", b"\r")), harmless=True)
-    yield BadFile("a name twice in other case", "t.csv", _given(b"a,A,label\n1,2,x\n3,4,y\n"), harmless=True)
+    yield BadFile("a million empty names", "t.csv", given(b"," * 1_000_000 + b"\n" + b"1," * 1_000_000 + b"\n"))
+    yield BadFile("one name of 16 MiB", "t.csv", given(b"a" * 16 * MIB + b",label\n1,x\n"))
+    yield BadFile("a quote that never closes", "t.csv", given(b'a,b\n1,"' + b"x\n" * 4_000_000))
+    yield BadFile("only quotes", "t.csv", given(b'"' * 8 * MIB))
+    yield BadFile("only delimiters", "t.csv", given(b",;\t|" * 2 * MIB))
+    yield BadFile("only line ends", "t.csv", given(b"\r\n" * 4 * MIB))
+    yield BadFile("only NUL", "t.csv", given(b"\0" * 8 * MIB))
+    yield BadFile("no line end at all", "t.csv", given(b"1" * 16 * MIB))
+    yield BadFile("old Mac line ends", "t.csv", given(GOOD.replace(b"\n", b"\r")), harmless=True)
+    yield BadFile("a name twice in other case", "t.csv", given(b"a,A,label\n1,2,x\n3,4,y\n"), harmless=True)
     for kind, cell in {
         "digits": b"9" * 100_000,
         "exponent": b"1e" + b"9" * 1000,
         "minus": b"-" * 1000,
         "braces": b"{" * 5_000,
     }.items():
-        yield BadFile(f"a cell of {kind}", "t.csv", _given(b"a,label\n" + cell + b",x\n2,y\n3,x\n"), harmless=True)
+        yield BadFile(f"a cell of {kind}", "t.csv", given(b"a,label\n" + cell + b",x\n2,y\n3,x\n"), harmless=True)
     for formula in (b"=cmd|' /C calc'!A0", b"@SUM(1+1)", b"+1+1", b"-2+3", b'"=HYPERLINK(""http://x"")"'):
         yield BadFile(
-            f"formula {formula[:8]!r}", "t.csv", _given(b"a,label\n" + formula + b",x\n2,y\n3,x\n"), harmless=True
+            f"formula {formula[:8]!r}", "t.csv", given(b"a,label\n" + formula + b",x\n2,y\n3,x\n"), harmless=True
         )
 
 
@@ -160,18 +166,18 @@ def _containers() -> Iterator[BadFile]:
         "class": b"\xca\xfe\xba\xbe",
     }
     for kind, head in magic.items():
-        yield BadFile(f"{kind} named .csv", "t.csv", _given(head + bytes(range(256)) * 64))
+        yield BadFile(f"{kind} named .csv", "t.csv", given(head + bytes(range(256)) * 64))
     for protocol in range(6):
         yield BadFile(
             f"pickle, protocol {protocol}",
             "t.csv",
-            _given(pickle.dumps({"a": [1, 2, 3], "b": b"\0\xff" * 50}, protocol)),
+            given(pickle.dumps({"a": [1, 2, 3], "b": b"\0\xff" * 50}, protocol)),
         )
-    yield BadFile("a shell script", "t.csv", _given(b"#!/bin/sh\ntouch /tmp/executed\n"), harmless=True)
+    yield BadFile("a shell script", "t.csv", given(b"#!/bin/sh\ntouch /tmp/executed\n"), harmless=True)
     yield BadFile(
         "XML with entities",
         "t.csv",
-        _given(b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><x>&b;</x>\n'),
+        given(b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><x>&b;</x>\n'),
         harmless=True,
     )
 
@@ -179,15 +185,15 @@ def _containers() -> Iterator[BadFile]:
 def _parquet() -> Iterator[BadFile]:
     plain = _as_parquet({"a": [1, 2, 3] * 100, "label": ["x", "y", "z"] * 100})
     for cut in (4, 8, 20, len(plain) // 2, len(plain) - 12, len(plain) - 1):
-        yield BadFile(f"Parquet of {cut} bytes", "t.parquet", _given(plain[:cut]))
+        yield BadFile(f"Parquet of {cut} bytes", "t.parquet", given(plain[:cut]))
     for length in (0, 1, 2**31 - 1, 2**32 - 1, len(plain) * 2):
         yield BadFile(
             f"Parquet whose footer claims {length} bytes",
             "t.parquet",
-            _given(plain[:-8] + struct.pack("<I", length) + b"PAR1"),
+            given(plain[:-8] + struct.pack("<I", length) + b"PAR1"),
         )
-    yield BadFile("Parquet, encrypted footer", "t.parquet", _given(plain[:-4] + b"PARE"))
-    yield BadFile("Parquet of magic alone", "t.parquet", _given(b"PAR1" * 1000))
+    yield BadFile("Parquet, encrypted footer", "t.parquet", given(plain[:-4] + b"PARE"))
+    yield BadFile("Parquet of magic alone", "t.parquet", given(b"PAR1" * 1000))
     yield BadFile("Parquet bomb of one value", "t.parquet", _made(_parquet_bomb))
     yield BadFile("Parquet with an unknown extension type", "t.parquet", _made(_parquet_extension), harmless=True)
     yield BadFile("Parquet nested 60 deep", "t.parquet", _made(lambda: _nested_parquet(60)))
@@ -215,7 +221,7 @@ def _parquet() -> Iterator[BadFile]:
         damaged = bytearray(plain)
         for _ in range(chance.randint(1, 8)):
             damaged[chance.randrange(len(plain) - 300, len(plain) - 8)] = chance.randrange(256)
-        yield BadFile(f"Parquet with a damaged footer {number}", "t.parquet", _given(bytes(damaged)), harmless=True)
+        yield BadFile(f"Parquet with a damaged footer {number}", "t.parquet", given(bytes(damaged)), harmless=True)
 
 
 def _parquet_of(table: Any) -> bytes:
@@ -261,21 +267,21 @@ def _arrow() -> Iterator[BadFile]:
     with pyarrow.ipc.new_stream(out, table.schema) as writer:
         writer.write_table(table)
     stream = out.getvalue()
-    yield BadFile("an Arrow stream", "t.arrow", _given(stream))
-    yield BadFile("an Arrow stream named .parquet", "t.parquet", _given(stream))
+    yield BadFile("an Arrow stream", "t.arrow", given(stream))
+    yield BadFile("an Arrow stream named .parquet", "t.parquet", given(stream))
     yield BadFile(
-        "an Arrow stream that claims 2 GiB", "t.arrow", _given(stream[:4] + struct.pack("<I", 2**31 - 1) + stream[8:])
+        "an Arrow stream that claims 2 GiB", "t.arrow", given(stream[:4] + struct.pack("<I", 2**31 - 1) + stream[8:])
     )
-    yield BadFile("half an Arrow stream", "t.arrow", _given(stream[: len(stream) // 2]))
+    yield BadFile("half an Arrow stream", "t.arrow", given(stream[: len(stream) // 2]))
 
 
 def _json() -> Iterator[BadFile]:
     for depth in (100, 1_000, 100_000, 5_000_000):
-        yield BadFile(f"JSON nested {depth} deep", "t.json", _given(b"[" * depth + b"]" * depth))
+        yield BadFile(f"JSON nested {depth} deep", "t.json", given(b"[" * depth + b"]" * depth))
         yield BadFile(
             f"JSON row nested {depth} deep",
             "t.ndjson",
-            _given(b'{"a": ' + b"[" * depth + b"]" * depth + b"}\n"),
+            given(b'{"a": ' + b"[" * depth + b"]" * depth + b"}\n"),
             harmless=depth <= 100,  # a list in a cell is kept as text
         )
     yield BadFile(
@@ -286,7 +292,7 @@ def _json() -> Iterator[BadFile]:
         "t.ndjson",
         _made(lambda: b"".join(b'{"k%d": 1}\n' % n for n in range(50_000))),
     )
-    yield BadFile("JSON, one text of 64 MiB", "t.json", _given(b'[{"a": "' + b"x" * 64 * MIB + b'"}]'))
+    yield BadFile("JSON, one text of 64 MiB", "t.json", given(b'[{"a": "' + b"x" * 64 * MIB + b'"}]'))
     for title, text in {
         "a number of 100,000 digits": b'[{"a": ' + b"9" * 100_000 + b"}]",
         "NaN": b'[{"a": NaN}]',
@@ -300,7 +306,7 @@ def _json() -> Iterator[BadFile]:
         "a comment": b'[{"a": 1} /* x */]',
         "rest behind the array": b'[{"a": 1}] [{"a": 2}]',
     }.items():
-        yield BadFile(f"JSON: {title}", "t.json", _given(text), harmless=True)
+        yield BadFile(f"JSON: {title}", "t.json", given(text), harmless=True)
 
 
 def _texts() -> Iterator[BadFile]:
@@ -308,7 +314,7 @@ def _texts() -> Iterator[BadFile]:
         yield BadFile(
             f"text as {encoding}",
             "t.csv",
-            _given("naïve,label\nÀé,x\nöü,y\n".encode(encoding, "replace")),
+            given("naïve,label\nÀé,x\nöü,y\n".encode(encoding, "replace")),
             harmless=True,
         )
     for title, bad in {
@@ -318,10 +324,10 @@ def _texts() -> Iterator[BadFile]:
         "lone": b"\x80",
         "cut": b"\xe2\x82",
     }.items():
-        yield BadFile(f"UTF-8: {title}", "t.csv", _given(b"a,label\n" + bad + b",x\n2,y\n"))
-    yield BadFile("escape sequences", "t.csv", _given(b"a,label\n\x1b]0;title\x07\x1b[2J,x\n2,y\n3,x\n"), harmless=True)
-    yield BadFile("direction marks", "t.csv", _given("a\u202eb,label\n\u2066x\u2069,x\n2,y\n".encode()), harmless=True)
-    yield BadFile("a mark of byte order twice", "t.csv", _given(b"\xef\xbb\xbf\xef\xbb\xbf" + GOOD), harmless=True)
+        yield BadFile(f"UTF-8: {title}", "t.csv", given(b"a,label\n" + bad + b",x\n2,y\n"))
+    yield BadFile("escape sequences", "t.csv", given(b"a,label\n\x1b]0;title\x07\x1b[2J,x\n2,y\n3,x\n"), harmless=True)
+    yield BadFile("direction marks", "t.csv", given("a\u202eb,label\n\u2066x\u2069,x\n2,y\n".encode()), harmless=True)
+    yield BadFile("a mark of byte order twice", "t.csv", given(b"\xef\xbb\xbf\xef\xbb\xbf" + GOOD), harmless=True)
 
 
 def _mutants(seed: int) -> Iterator[BadFile]:
@@ -337,4 +343,4 @@ def _mutants(seed: int) -> Iterator[BadFile]:
         damaged = bytearray(data)
         for _ in range(chance.randint(1, 12)):
             damaged[chance.randrange(len(damaged))] = chance.randrange(256)
-        yield BadFile(f"mutant {number} of {name}", name, _given(bytes(damaged)), harmless=True)
+        yield BadFile(f"mutant {number} of {name}", name, given(bytes(damaged)), harmless=True)

@@ -1,5 +1,8 @@
 """Access tokens that are wrong in one way each, made with the installation's own signing key where that is the point."""
 
+# The algorithms of PyJWT are partly untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+
 import base64
 import hashlib
 import hmac
@@ -14,6 +17,7 @@ from uuid import uuid4
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
 from mill_contracts.tokens import ACCESS_JWT_TYPE, AUDIENCE, ISSUER
 from mill_kit.signing import key_id, load_private_key, public_pem
 
@@ -70,7 +74,7 @@ class Forger:
         public = public_pem(self.key.public_key()).encode()
         other = Ed25519PrivateKey.generate()
         rsa_key, ec_key = rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1())
-        jwk = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(other.public_key()))
+        jwk = json.loads(OKPAlgorithm.to_jwk(other.public_key()))
         made = {
             "no algorithm": self.raw(self.headers(alg="none"), self.claims(), lambda _: b""),
             "NONE": self.raw(self.headers(alg="NONE"), self.claims(), lambda _: b""),
@@ -113,7 +117,7 @@ class Forger:
     def wrong_claims(self) -> dict[str, str]:
         """Signed by the right key, and yet no access token of ours."""
         now = int(time.time())
-        plain = {
+        plain: dict[str, dict[str, Any]] = {
             "plain JWT type": {"headers": {"typ": "JWT"}},
             "refresh type": {"headers": {"typ": "rt+jwt"}},
             "no type": {"headers": {"typ": None}},

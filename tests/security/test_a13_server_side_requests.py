@@ -1,5 +1,8 @@
 """A13: no request makes a service fetch anything. No field of any request takes an address, and one that is sent is text."""
 
+# OpenAPI documents are walked as plain JSON.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import re
 import socket
 import threading

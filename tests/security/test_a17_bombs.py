@@ -13,7 +13,7 @@ import pytest
 from mill_contracts.tasks import Limits, ProfileTask
 from mill_trainer import cli
 
-from tests.security.bad_files import GOOD, BadFile, corpus
+from tests.security.bad_files import GOOD, BadFile, corpus, given
 from tests.security.evidence import LONG, SEED, Evidence
 
 TESTS = "test_a17_bombs.py"
@@ -92,7 +92,7 @@ def test_the_corpus_is_large() -> None:
 @pytest.mark.timeout(3000)
 def test_no_hostile_table_harms_whoever_reads_it(tmp_path: Path) -> None:
     evidence = Evidence(33, "Bad data files do no harm", TESTS, full=150)
-    plain = profile(tmp_path / "good", BadFile("good", "t.csv", lambda path: path.write_bytes(GOOD) and None))
+    plain = profile(tmp_path / "good", BadFile("good", "t.csv", given(GOOD)))
     assert plain.kind == "succeeded", plain
     wrong: list[str] = []
     worst_seconds = worst_cpu = worst_mebibytes = 0.0

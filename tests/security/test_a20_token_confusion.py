@@ -30,7 +30,7 @@ async def test_no_confused_token_is_taken(client: AsyncClient, serving: AsyncCli
     evidence = Evidence(29, "Tokens are safe: confused tokens", TESTS)
     taken: list[str] = []
     for trick, token in forger.confused().items():
-        headers = {"Authorization": b"Bearer " + token.encode()}
+        headers = {b"Authorization": b"Bearer " + token.encode()}
         for service, path in ((client, "/api/v1/auth/me"), (client, "/api/v1/users"), (serving, "/models")):
             answer = await service.get(path, headers=headers)
             evidence.count(failed=answer.status_code != 401)

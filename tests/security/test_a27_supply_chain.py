@@ -50,7 +50,7 @@ def test_an_audit_without_an_advisory_database_fails_and_says_why() -> None:
 
 def test_an_audit_that_finds_something_fails_and_one_that_looked_at_all_holds() -> None:
     flawed = {"name": "a", "version": "1", "vulns": [{"id": "PYSEC-1"}]}
-    clean = {"name": "b", "version": "2", "vulns": []}
+    clean = {"name": "b", "version": "2", "vulns": list[str]()}
     assert audit.judge_advisories(json.dumps({"dependencies": [flawed, clean]}), "").held is False
     assert audit.judge_advisories(json.dumps({"dependencies": [clean]}), "").held is True
 

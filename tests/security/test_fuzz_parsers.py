@@ -32,7 +32,7 @@ RUNS = settings(
     max_examples=sized(150, 20_000),
     deadline=None,
     derandomize=True,
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
     database=None,
 )
 TABLE = pa.table({"age": [40.0, 41.0], "city": ["Oslo", None]})
