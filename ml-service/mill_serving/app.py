@@ -257,9 +257,7 @@ def _lifespan(parts: Parts) -> Any:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(tasks)
             if parts.reporter and parts.line:
                 await parts.reporter.withdraw()
                 await parts.line.close()
@@ -269,6 +267,14 @@ def _lifespan(parts: Parts) -> Any:
             engine.lane.close()
 
     return lifespan
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Asked again until they end: a client's own timeout at the same moment can swallow a cancellation."""
+    while waiting := [task for task in tasks if not task.done()]:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting, timeout=0.5)
 
 
 async def _for_ever(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
