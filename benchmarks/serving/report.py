@@ -168,6 +168,7 @@ def markdown(document: Mapping[str, Any], picture: str, machine: str) -> str:
         f"![Requests per second]({picture})",
         f"{kept} of {len(document['verdict'])} goals are reached." + (" Missed:" if missed else ""),
         "\n".join(f"- {one.removeprefix('MISSED: ')}" for one in missed),
+        document["notes"][0],
         *(f"Left out: {one['server']} on {one['model']}: {one['reason']}" for one in document["left_out"]),
         f"*{machine}.*",
     ]
