@@ -1,6 +1,7 @@
 """Requests that would hold the server up: slow, endless, larger than anybody needs. Each ends soon, with a 4xx, in little memory.
 
-A client that goes on sending after the answer may see a reset (status 0 here) in its place. A real uvicorn with our own connection class; attack class A16.
+A client that goes on sending after the answer may see a reset (status 0 here) in its place. A real uvicorn with our
+own connection class; attack class A16.
 """
 
 import asyncio
