@@ -3,7 +3,7 @@
 A task as JSON on standard input, the figures as JSON on the last line of standard output.
 """
 
-# pyright: basic, reportMissingImports=false
+# pyright: basic, reportMissingImports=false, reportArgumentType=false, reportAttributeAccessIssue=false
 # runs where the converters are installed, which the workspace does not have
 
 import json

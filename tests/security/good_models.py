@@ -135,8 +135,8 @@ def _onnx(kind: ModelFileFormat) -> Iterator[Good]:
         ]
         for estimator in regressors if name == "values" else classifiers:
             model = estimator.fit(x, y)
-            data = to_onnx(model, x[:1].astype(np.float32)).SerializeToString()
-            yield _of_runtime(f"{_called(model)}, {name}", kind, data, x, name != "values")
+            converted: Any = to_onnx(model, x[:1].astype(np.float32))
+            yield _of_runtime(f"{_called(model)}, {name}", kind, converted.SerializeToString(), x, name != "values")
         made: Any = xgboost.XGBRegressor if name == "values" else xgboost.XGBClassifier
         model = made(n_estimators=4, max_depth=3, n_jobs=1).fit(x, y)
         shape = [("x", FloatTensorType([None, x.shape[1]]))]

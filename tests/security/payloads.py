@@ -11,7 +11,7 @@ import pickle
 import socket
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ class Canary:
 
 
 @contextmanager
-def canary(folder: Path) -> Iterator[Canary]:
+def canary(folder: Path) -> Generator[Canary]:
     """Watch a folder that anybody may write to, and a port of this machine."""
     folder.chmod(0o777)
     with socket.socket() as door:
@@ -74,14 +74,15 @@ def disguises(watched: Canary) -> Iterator[tuple[str, bytes]]:
     for protocol in range(6):
         code = pickled(watched, protocol)
         yield f"protocol {protocol}", code
-        for name, wrap in (
-            ("gzip", gzip.compress),
-            ("zlib", zlib.compress),
-            ("bz2", bz2.compress),
-            ("xz", lzma.compress),
-            ("lzma", lambda data: lzma.compress(data, lzma.FORMAT_ALONE)),
-        ):
-            yield f"protocol {protocol}, {name}", wrap(code)
+        wrapped = {
+            "gzip": gzip.compress(code),
+            "zlib": zlib.compress(code),
+            "bz2": bz2.compress(code),
+            "xz": lzma.compress(code),
+            "lzma": lzma.compress(code, lzma.FORMAT_ALONE),
+        }
+        for name, data in wrapped.items():
+            yield f"protocol {protocol}, {name}", data
         for entry in ("model.pkl", "model.joblib", "archive/data.pkl", "model.json", "schema.json", "1.npy"):
             yield f"protocol {protocol}, zip {entry}", zipped({entry: code})
         yield f"protocol {protocol}, object array", object_array(code)

@@ -1,6 +1,6 @@
 """Sandboxes for the attacks on model files, one for each framework, started when first needed."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,6 @@ class Rooms:
 
 
 @contextmanager
-def rooms_in(folder: Path) -> Iterator[Rooms]:
+def rooms_in(folder: Path) -> Generator[Rooms]:
     with ExitStack() as stack:
         yield Rooms(stack, stack.enter_context(canary(folder)))

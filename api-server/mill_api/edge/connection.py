@@ -78,7 +78,8 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _refuse_slow(self) -> None:
         self._patience = None
-        answering = self.cycle is not None and not self.cycle.response_complete
+        cycle = self.cycle  # None before the first request, whatever uvicorn declares
+        answering = cycle is not None and not cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison]
         if not (self._refused or answering):
             self._refuse(408, "too-slow", "The request came too slowly", "Send it again")
 

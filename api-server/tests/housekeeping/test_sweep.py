@@ -48,7 +48,7 @@ class Broom:
 async def broom(parts: Parts) -> AsyncIterator[Broom]:
     clock = FrozenClock()
     databases = Databases(parts.database, parts.system)
-    made = Broom(Housekeeping(MemoryStore(clock), databases, NAMED_KEYS, DAY, clock), clock, parts)
+    made = Broom(Housekeeping(MemoryStore(clock), databases, NAMED_KEYS, DAY, clock=clock), clock, parts)
     await made.housekeeping.delete_doomed()
     yield made
     await made.housekeeping.delete_doomed()
