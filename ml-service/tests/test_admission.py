@@ -40,7 +40,7 @@ async def test_beyond_threads_and_queue_a_call_is_refused_with_a_time_to_retry(u
 async def test_a_caller_that_leaves_does_not_free_a_busy_thread(until: Any) -> None:
     lane, gate = Lane(threads=1, waiting=0), threading.Event()
     call = asyncio.create_task(lane.run(lambda: gate.wait(10)))
-    await until(lambda: lane.pending)
+    await until(lambda: lane.running == 1)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call

@@ -44,7 +44,7 @@ async def test_the_scheduled_sweep_deletes_what_a_dead_process_left_and_the_chec
 
     await until(several, "the schedule goes on")
     (result,) = (await work_ledger.sql("SELECT result FROM jobs WHERE state = 'succeeded' ORDER BY id LIMIT 1"))[0]
-    assert result == {"doomed": 1, "half_written": 0, "orphans": 0}
+    assert result == {"doomed": 1, "expired": 0, "half_written": 0, "orphans": 0}
     assert not list(store.keys("jobs/")), "a job that says nothing leaves no log"
     worker.kill()
 
