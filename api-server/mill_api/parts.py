@@ -113,6 +113,7 @@ async def open_parts(settings: Settings) -> AsyncGenerator[Parts]:
         await stack.enter_async_context(_always(counts.run(), "prediction-counts"))
         live = LiveVersions(publication)
         datasets = DatasetService(store, settings.uploads.max_bytes)
+        quotas = Quotas(settings.quotas, COUNTS)
         models = ModelService(store, live)
         deployments = DeploymentService(live, Replicas(cache))
         yield Parts(
@@ -128,11 +129,11 @@ async def open_parts(settings: Settings) -> AsyncGenerator[Parts]:
             registry=job_registry(settings, store, Databases(database, system), publication),
             datasets=datasets,
             models=models,
-            model_uploads=ModelUploads(store, settings.uploads.max_model_bytes),
+            model_uploads=ModelUploads(store, settings.uploads.max_model_bytes, quotas),
             deployments=deployments,
             batches=BatchService(store, settings.uploads.max_bytes),
             predictions=PredictionService(database, serving),
-            quotas=Quotas(settings.quotas, COUNTS),
+            quotas=quotas,
             project_contents=(ProjectDeployments(deployments), ProjectModels(models), ProjectDatasets(datasets)),
             projects=PathGuard(PROJECT_OF),
             known_models=KnownModels(),

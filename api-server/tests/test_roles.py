@@ -18,6 +18,8 @@ from mill_contracts.tokens import Role
 
 TABLE = Path(__file__).parents[2] / "docs" / "guides" / "rights.md"
 NO_ID = "0197a000-0000-7000-8000-000000000000"
+IN_THE_BODY = {"POST /api/v1/datasets", "POST /api/v1/models", "POST /api/v1/models/upload"}
+"""Routes that name their project in the body."""
 CSV = {"file": ("t.csv", b"a,b\n1,2\n")}
 ROLES = ("user", "viewer", "editor", "owner", "admin")
 LAST = ("logout-everywhere", "/owner", "DELETE /api/v1/projects/{project_id}", "DELETE")
@@ -63,6 +65,14 @@ async def ask(client: AsyncClient, right: Right, ids: dict[str, str], headers: d
     content: dict[str, Any] = {}
     if right.route == "POST /api/v1/datasets":
         content = {"data": {"project_id": ids["project_id"], "name": "more"}, "files": CSV}
+    elif right.route == "POST /api/v1/models/upload":  # the project is named in the form, and with it the role
+        form = {
+            "project_id": ids["project_id"],
+            "name": "uploaded",
+            "framework": "xgboost",
+            "model_type": "classification",
+        }
+        content = {"data": form, "files": {"file": ("m.json", b"{}")}}
     elif right.route == "POST /api/v1/models":
         content = {"json": wish(ids) | {"name": "more"}}
     return (await client.request(right.method, path, headers=headers, **content)).status_code
@@ -149,7 +159,7 @@ async def test_what_belongs_to_another_workspace_is_not_there(caller: AsyncClien
     """An admin elsewhere, with the real ids of this workspace: 404, or a body that lacks something before anything is looked up."""
     estate, stranger = await make_estate(caller, parts), await register(caller, "stranger")
     for right in GUARDED:
-        if "{" in right.path or right.route in {"POST /api/v1/datasets", "POST /api/v1/models"}:
+        if "{" in right.path or right.route in IN_THE_BODY:
             status = await ask(caller, right, estate.ids, stranger.headers)
             assert status == 404 or (status in {415, 422} and right.method != "GET"), (right.route, status)
     left = await caller.get(f"/api/v1/projects/{estate.ids['project_id']}", headers=estate.people["owner"].headers)

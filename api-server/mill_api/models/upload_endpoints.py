@@ -9,8 +9,9 @@ from mill_api.access.dependencies import ProjectEditor, UploadClaim, UploadWork
 from mill_api.models.schemas import Model
 from mill_api.models.upload_form import NEW_MODEL_BODY, UPLOAD_BODY, body
 from mill_api.models.uploads import ModelUploads
+from mill_api.once.route import OnceRoute
 
-router = APIRouter(prefix="/api/v1/models", tags=["models"])
+router = APIRouter(prefix="/api/v1/models", tags=["models"], route_class=OnceRoute)
 
 
 def model_uploads(request: Request) -> ModelUploads:

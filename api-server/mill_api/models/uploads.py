@@ -23,6 +23,7 @@ from mill_api.models.upload_form import ModelUpload, UploadWords
 from mill_api.once.errors import Replay
 from mill_api.once.service import ClaimUpload
 from mill_api.projects.service import require_open_project
+from mill_api.quotas.service import Quota, Quotas
 from mill_api.storage.forms import read_form, single_values
 from mill_api.storage.uploads import Upload, receive
 
@@ -37,11 +38,12 @@ class ModelUploads:
 
     objects: ObjectStore
     max_bytes: int
+    quotas: Quotas
 
     async def new(
         self, request: Request, owner: Principal, work: UnitOfWork, claim: ClaimUpload
     ) -> tuple[ModelRow, ModelVersionRow]:
-        """A model by name. Raises what `storage.uploads.receive` raises, `Invalid`, `ProjectNotFound`, `ModelNameTaken`."""
+        """A model by name. Raises as `storage.uploads.receive`, `Invalid`, `ProjectNotFound`, `ModelNameTaken`, `QuotaExceeded`."""
 
         async def words(_: UnitOfWork, upload: Upload) -> ModelUpload:
             tags = [tag for text in upload.fields.get("tags", []) for tag in text.split(",") if tag.strip()]
@@ -73,7 +75,9 @@ class ModelUploads:
         try:
             wish = await words(work, upload)
             await claim(work, upload.digest, upload.stored.size)
-            return await _add_version(work, version_id, wish, upload, owner)
+            added = await _add_version(work, version_id, wish, upload, owner)
+            await self.quotas.require(work, owner.workspace_id, Quota.MODELS)
+            return added
         except (
             Problem,
             Replay,

@@ -158,6 +158,25 @@ async def test_an_upload_is_told_again_by_what_it_held(client: AsyncClient, ada:
     assert (other.status_code, slug(other)) == (422, "idempotency-key-reused")
 
 
+async def test_a_model_that_is_uploaded_again_makes_no_second_version(client: AsyncClient, ada: Person) -> None:
+    project = (await make(client, ada.headers)).json()["id"]
+    form = {"project_id": project, "name": "m", "framework": "xgboost", "model_type": "regression"}
+
+    async def send(path: str, content: bytes, headers: dict[str, str], form: dict[str, str]) -> Response:
+        files = {"file": ("m.json", content)}
+        return await client.post(f"/api/v1/models/{path}", data=form, files=files, headers=headers)
+
+    headers = keyed(ada)
+    first, second = [await send("upload", b"{}", headers, form) for _ in range(2)]
+    assert (first.status_code, first.content) == (201, second.content), first.text
+    assert second.headers["idempotency-replayed"] == "true"
+    other = await send("upload", b"[]", headers, form)
+    assert (other.status_code, slug(other)) == (422, "idempotency-key-reused")
+    next_, headers = f"{first.json()['id']}/upload", keyed(ada)
+    third, fourth = [await send(next_, b"{}", headers, {"framework": "xgboost"}) for _ in range(2)]
+    assert (third.status_code, third.json()["version"], third.content) == (201, 2, fourth.content), third.text
+
+
 async def test_a_workspace_is_made_once(client: AsyncClient, ada: Person) -> None:
     headers = keyed(ada)
     first, second = [await client.post("/api/v1/workspaces", json={"name": "w"}, headers=headers) for _ in range(2)]

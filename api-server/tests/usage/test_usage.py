@@ -63,6 +63,23 @@ async def test_bytes_over_the_quota_are_refused_and_leave_nothing(
     assert (await usage(client, ada))["bytes"]["used"] == len(TABLE)
 
 
+async def test_a_model_from_a_file_counts_like_a_trained_one(
+    client: AsyncClient, ada: Person, project: str, settings: Settings, parts: Parts
+) -> None:
+    await allow(settings, ada, "--models", "1")
+    form = {"project_id": project, "framework": "xgboost", "model_type": "regression"}
+
+    async def send(name: str) -> Response:
+        files = {"file": ("m.json", b"{}")}
+        return await client.post("/api/v1/models/upload", data={**form, "name": name}, files=files, headers=ada.headers)
+
+    assert (await send("first")).status_code == 201
+    kept = set(parts.store.keys("quarantine/"))
+    refused = await send("second")
+    assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (403, "quota-exceeded")
+    assert set(parts.store.keys("quarantine/")) == kept
+
+
 async def test_two_uploads_at_once_do_not_both_take_the_last_place(
     client: AsyncClient, ada: Person, project: str, settings: Settings
 ) -> None:

@@ -78,7 +78,7 @@ class Models:
         with source.opened as stream:
             body = Counted(stream, progress or quiet, source.total)
             files = {"file": (source.name, body, "application/octet-stream")}
-            return Model.of(self._transport.json("POST", where, data=fields, files=files, timeout=None))
+            return Model.of(self._transport.upload(where, fields, files, again=source.total is not None))
 
     def wait(self, model: Model | str, *, timeout: float | None = None, on_event: OnEvent | None = None) -> Model:
         """Wait for the latest version's training. Raises `JobFailed` with the reason."""
