@@ -18,6 +18,10 @@ from tests.faults.history import ClientLog
 Fault = Callable[[Cluster, random.Random, threading.Event], str]
 
 
+class NothingHarmedError(Exception):
+    """There was nothing this fault could strike: it does not count as made."""
+
+
 def kill_a_part(cluster: Cluster, chance: random.Random, _stop: threading.Event) -> str:
     part = chance.choice(("api-server", "worker-ml", "worker-data", "ml-service", "postgres", "broker", "cache"))
     return f"kill -9 {part} ({cluster.kill(part)})"
@@ -51,7 +55,7 @@ def kill_a_trainer(cluster: Cluster, chance: random.Random, stop: threading.Even
                 os.kill(pid, which)
             return f"{which.name} to trainer {pid}"
         stop.wait(0.05)
-    return "no trainer to kill"
+    raise NothingHarmedError("no trainer to kill")
 
 
 def flush(cluster: Cluster, chance: random.Random, _stop: threading.Event) -> str:
@@ -97,7 +101,7 @@ def jump_clock(cluster: Cluster, chance: random.Random, stop: threading.Event) -
     """The services' clocks, by seconds or hours, ahead or back, and right again after a while."""
     seconds = chance.choice((-1, 1)) * chance.choice((20, 90, 3600, 6 * 3600))
     if not cluster.set_clock(seconds):
-        return "the clock stays: libfaketime is not installed"
+        raise NothingHarmedError("libfaketime is not installed")
     stop.wait(chance.uniform(2, 6))
     cluster.set_clock(0)
     return f"the clock jumps by {seconds} s and back"
@@ -133,8 +137,8 @@ class Nemesis:
             fault = self.chance.choices(kinds, [self.faults[kind] for kind in kinds])[0]
             try:
                 what = fault(self.cluster, self.chance, self.stop)
-            except (OSError, TimeoutError, RedisError, StackProblem) as error:
+                self.done[fault.__name__.replace("_", " ")] += 1
+            except (OSError, TimeoutError, RedisError, StackProblem, NothingHarmedError) as error:
                 what = f"{fault.__name__} was not possible: {error!r}"
-            self.done[fault.__name__.replace("_", " ")] += 1
             self.log.fault(what)
         self.cluster.heal()

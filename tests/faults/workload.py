@@ -81,13 +81,14 @@ def table(chance: random.Random, rows: int = ROWS) -> bytes:
 
 @dataclass
 class Client:
-    """Does what its seed says until `quota` jobs were accepted. Run `run` in a thread."""
+    """Does what its seed says until `quota` jobs were accepted and it is `enough`. Run `run` in a thread."""
 
     user: User
     log: ClientLog
     chance: random.Random
     quota: int
     trainings: float = 0.08
+    enough: Callable[[], bool] = lambda: True
     in_flight: int = 12
     asked: int = 0
     jobs: list[str] = field(default_factory=list[str])
@@ -95,7 +96,7 @@ class Client:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        while len(self.jobs) < self.quota and not self.stop.is_set():
+        while not self.stop.is_set() and (len(self.jobs) < self.quota or not self.enough()):
             if self._must_wait():
                 self.stop.wait(0.2)
                 continue

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,19 +61,29 @@ class Storm:
 def run_storm(
     course: Course, running: Cluster, jobs: int, *, name: str = "storm", faults: Mapping[Fault, int] = EVERYTHING,
     pause: tuple[float, float] = (5.0, 12.0), drain_seconds: float = 600, trainings: float = 0.08,
+    least_faults: int = 0, longest: float | None = None,
 ) -> Storm:  # fmt: skip
+    """Clients work until `jobs` were accepted and `least_faults` made, at most for `longest` seconds."""
     log = ClientLog(course.folder / f"{name}.jsonl")
     users = [User.register(running.api_url, f"client{number}") for number in range(CLIENTS)]
     share = -(-jobs // CLIENTS)
-    clients = [Client(user, log, course.random(f"{name} {user.name}"), share, trainings=trainings) for user in users]
     nemesis = Nemesis(running, course.random(f"{name} nemesis"), log, pause, faults)
+
+    def enough() -> bool:
+        return nemesis.done.total() >= least_faults
+
+    clients = [
+        Client(user, log, course.random(f"{name} {user.name}"), share, trainings=trainings, enough=enough)
+        for user in users
+    ]
     harming = threading.Thread(target=nemesis.run, name="nemesis")
     working = [threading.Thread(target=client.run, name=client.user.name) for client in clients]
     harming.start()
     for thread in working:
         thread.start()
+    ends = time.monotonic() + (course.left(STORM_SHARE) if longest is None else longest)
     for thread in working:
-        thread.join(course.left(STORM_SHARE))
+        thread.join(max(0.0, ends - time.monotonic()))
     for client in clients:
         client.stop.set()
     for thread in working:
