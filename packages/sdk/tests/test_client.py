@@ -251,14 +251,18 @@ def test_an_upload_streams_the_file_and_tells_how_far_it_is(server: Any, mill: C
     assert int(server.seen[0].headers["content-length"]) == len(server.seen[0].body)
 
 
-def test_a_file_is_sent_again_whole_with_the_same_key(server: Any, mill: Client, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["table", "model"])
+def test_a_file_is_sent_again_whole_with_the_same_key(server: Any, mill: Client, tmp_path: Path, what: str) -> None:
     table = tmp_path / "t.csv"
     table.write_bytes(b"a,b\n1,2\n" * 1000)
     server.answers(
         answer(server, hang_up=True),
         answer(server, 201, {"id": "d", "name": "t", "status": "processing", "project_id": "p", "version": 1}),
     )
-    assert mill.datasets.upload(table, project_id="p").id == "d"
+    if what == "model":
+        assert mill.models.upload_file(table, framework="xgboost", project_id="p").id == "d"
+    else:
+        assert mill.datasets.upload(table, project_id="p").id == "d"
     first, second = server.seen
     assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
     assert table.read_bytes() in first.body
