@@ -67,6 +67,12 @@ test-contract: setup ## Schemathesis over both APIs as three roles, keeping the 
 audit: setup ## Lock, known flaws, bill of materials, images, secrets (STEPS="lock tree")
 	@$(RUN)/python -m tests.security.audit $(STEPS)
 
+.PHONY: fuzz
+fuzz: setup ## libFuzzer and sanitizers on the native readers (SECONDS_EACH=60; needs clang, libclang-rt-14-dev)
+	@for package in packages/forest packages/rows; do
+	  $(RUN)/python packages/forest/tests/sanitizers/fuzz.py $$package --seconds $(or $(SECONDS_EACH),60)
+	done
+
 .PHONY: check
 check: setup ## What CI checks before the tests: format, lint, types, import contracts, generated files
 	@$(RUN)/ruff format --check $(CODE)
