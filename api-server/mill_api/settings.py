@@ -15,6 +15,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SHORTEST_SECRET = 12
 _WEAK = ("password", "changeme", "change-me", "minioadmin", "postgres", "modelmill", "secret", "example", "12345")
+_WEAK_SECRET = (
+    f"missing, well known or shorter than {_SHORTEST_SECRET} characters; generate a random one (`openssl rand -hex 24`)"
+)
 
 
 class Environment(StrEnum):
@@ -215,10 +218,7 @@ class ProcessSettings(BaseSettings):
         if self.environment is Environment.PRODUCTION:
             weak = [name for name, secret in self._secrets().items() if is_weak(secret)]
             if weak:
-                raise ValueError(
-                    f"{', '.join(weak)}: missing, well known or shorter than {_SHORTEST_SECRET} characters; "
-                    "generate a random one (`openssl rand -hex 24`)"
-                )
+                raise ValueError(f"{', '.join(weak)}: {_WEAK_SECRET}")
         return self
 
     def _secrets(self) -> dict[str, str]:
@@ -285,7 +285,15 @@ class FlowerSettings(BaseSettings):
     )
 
     broker: RedisSettings
-    flower_password: SecretStr = Field(min_length=_SHORTEST_SECRET)
+    flower_password: SecretStr
+
+    @field_validator("flower_password")
+    @classmethod
+    def refuse_a_weak_password(cls, password: SecretStr) -> SecretStr:
+        """Whatever the environment is: who gets in can stop every worker."""
+        if is_weak(password.get_secret_value()):
+            raise ValueError(_WEAK_SECRET)
+        return password
 
 
 def is_weak(secret: str) -> bool:

@@ -104,7 +104,7 @@ def settings(**changes: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("secret", ["database", "system", "broker", "cache", "store"])
 @pytest.mark.parametrize(
-    "weak", ["", "postgres", "minioadmin", "password1234", "short", "changeme-changeme", "Secret-Of-12345"]
+    "weak", ["", "postgres", "minioadmin", "password1234", "x7Kq2mZ", "changeme-changeme", "Secret-Of-12345"]
 )
 def test_no_service_starts_with_an_empty_or_default_secret(secret: str, weak: str) -> None:
     Settings.model_validate(settings())

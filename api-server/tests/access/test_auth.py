@@ -258,6 +258,7 @@ async def test_an_unknown_user_takes_as_long_as_a_wrong_password(
     """Interleaved, and compared by medians: a slow machine slows both. The long form asks for the promised 5 %."""
     rounds = int(os.environ.get("MILL_TIMING_ROUNDS", "60"))
     slow = replace(auth_service(cast(Any, parts)), passwords=Passwords(), throttle=Throttle(parts.cache, 10**9))
+    await slow.sign_in(ada.username, PASSWORD, None, "192.0.2.1")  # renews her hash, which the tests' quick hasher made
     times: dict[str, list[float]] = {ada.username: [], "nobody-of-this-name": []}
     for _ in range(rounds):
         for name, spent in times.items():
