@@ -1,9 +1,8 @@
 """The composition root of the api-server: routes, layers and parts put together. Called by `__main__` and by tests."""
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any, cast
 
@@ -31,7 +30,7 @@ from mill_api.models.endpoints import router as models_router
 from mill_api.models.upload_endpoints import router as model_uploads_router
 from mill_api.once.errors import Replay
 from mill_api.once.route import replayed
-from mill_api.parts import health_checks, open_parts
+from mill_api.parts import always, health_checks, open_parts
 from mill_api.projects.endpoints import router as projects_router
 from mill_api.settings import Settings
 from mill_api.usage.endpoints import router as usage_router
@@ -94,13 +93,8 @@ def create_app(settings: Settings) -> FastAPI:
 async def _counting_jobs(jobs: JobMetrics, registry: CollectorRegistry) -> AsyncGenerator[None]:
     """The ledger's gauges in /metrics, refreshed in the background."""
     registry.register(jobs)
-    task = asyncio.create_task(jobs.run(), name="job-metrics")
-    try:
+    async with always(jobs.run(), "job-metrics"):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def _answer_errors(app: FastAPI) -> None:

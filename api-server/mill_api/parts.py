@@ -5,7 +5,7 @@ Together with `app.py` this is the composition root: no other module knows all d
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,7 @@ from mill_api.registry import PROJECT_OF, job_registry
 from mill_api.settings import Environment, Settings
 from mill_api.usage.predictions import PredictionCounts
 
+_CANCEL_AGAIN_SECONDS = 0.5
 COUNTS: Mapping[Quota, tuple[Count, ...]] = {
     Quota.BYTES: (dataset_rows.stored_bytes, model_rows.stored_bytes, deployment_rows.stored_bytes),
     Quota.MODELS: (model_rows.count_models,),
@@ -108,9 +109,9 @@ async def open_parts(settings: Settings) -> AsyncGenerator[Parts]:
         store = await asyncio.to_thread(open_settings_store, settings)
         await require_same_store(database, store)
         publication = Publication(system, store, cache, load_private_key(settings.publish.private_key_file))
-        await stack.enter_async_context(_always(publication.run(settings.publish.every_seconds), "publication"))
+        await stack.enter_async_context(always(publication.run(settings.publish.every_seconds), "publication"))
         counts = PredictionCounts(system, cache, settings.quotas)
-        await stack.enter_async_context(_always(counts.run(), "prediction-counts"))
+        await stack.enter_async_context(always(counts.run(), "prediction-counts"))
         live = LiveVersions(publication)
         datasets = DatasetService(store, settings.uploads.max_bytes)
         quotas = Quotas(settings.quotas, COUNTS)
@@ -173,12 +174,18 @@ def _databases(settings: Settings, sender: Sender) -> tuple[Database, Database]:
 
 
 @asynccontextmanager
-async def _always(work: Coroutine[Any, Any, None], name: str) -> AsyncGenerator[None]:
-    """A background task, as long as the block lasts."""
+async def always(work: Coroutine[Any, Any, None], name: str) -> AsyncGenerator[None]:
+    """A background task, as long as the block lasts.
+
+    It is cancelled until it ends: `asyncio.wait_for`, which drivers connect with, loses a cancellation that comes together with
+    its answer (before Python 3.12), and the task would go on for ever.
+    """
     task = asyncio.create_task(work, name=name)
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=_CANCEL_AGAIN_SECONDS)
+        if not task.cancelled():
+            task.result()
