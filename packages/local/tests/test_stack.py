@@ -8,7 +8,8 @@ import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,15 +98,18 @@ def test_no_secret_is_readable_by_others_or_shown_in_a_command_line(stack: tuple
 def test_flower_asks_for_its_password_and_shows_the_workers(stack: tuple[Path, dict[str, Any]]) -> None:
     home, _ = stack
     command = [sys.executable, "-m", "mill_local", "flower", "--home", str(home), "--port", str(free_port())]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as console:
-        assert console.stdout is not None
-        said = dict(line.split() for line in (console.stdout.readline() for _ in range(3)))
-        shown = Path(f"/proc/{console.pid}/cmdline").read_bytes().decode()
-        refused = status_of(said["Flower"])
-        wrong = status_of(said["Flower"], "admin", "guess")
-        workers = wait_for_workers(f"{said['Flower']}/workers?json=1", said["User"], said["Password"])
-        console.send_signal(signal.SIGINT)
-        console.wait(20)
+    with heeding_interrupts(), subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as console:
+        try:
+            assert console.stdout is not None
+            said = dict(line.split() for line in (console.stdout.readline() for _ in range(3)))
+            shown = Path(f"/proc/{console.pid}/cmdline").read_bytes().decode()
+            refused = status_of(said["Flower"])
+            wrong = status_of(said["Flower"], "admin", "guess")
+            workers = wait_for_workers(f"{said['Flower']}/workers?json=1", said["User"], said["Password"])
+            console.send_signal(signal.SIGINT)
+            console.wait(60)
+        finally:
+            console.kill()
     assert (refused, wrong) == (401, 401)
     assert {name.split("@")[0] for name in workers} == {"worker-ml", "worker-data"}
     assert said["Password"] not in shown
@@ -117,6 +121,16 @@ def test_without_a_stack_there_is_nothing_to_watch(home: Path) -> None:
     refused = mill(home, "flower")
     assert refused.returncode == 1
     assert "modelmill up" in refused.stderr
+
+
+@contextmanager
+def heeding_interrupts() -> Generator[None]:
+    """Tests that run in the background of a shell ignore SIGINT, and so would whatever they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def opener(user: str, password: str) -> urllib.request.OpenerDirector:
