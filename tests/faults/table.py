@@ -16,7 +16,8 @@ HEAD = """\
 # Reliability
 
 What Modelmill promises when parts of it fail, how each promise is tried, and how far the trials went. This page is made by
-`make generate` from the files in `tests/faults/results/`, which the runs write; nothing in it is typed. The states:
+`make generate` from the files in `tests/faults/results/`, which the runs write. Where a run was
+ended, judged or counted by hand, its note says so. The states:
 
 - **reached**: the full number of trials, and none failed.
 - **bounded**: none failed, in fewer trials than the full number. No failure in *n* trials bounds the rate of failures at 3/*n*
