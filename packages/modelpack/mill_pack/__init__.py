@@ -27,14 +27,24 @@ from mill_pack.errors import (
     InvalidPreprocessing,
 )
 from mill_pack.explanation import Explanations
-from mill_pack.manifest import FeatureReference, GoldenRows, Manifest, ManifestDraft, Postprocessing
+from mill_pack.manifest import UPLOADED, FeatureReference, GoldenRows, Manifest, ManifestDraft, Postprocessing
 from mill_pack.outcome import Prediction, Predictions
 from mill_pack.package import Package, unseen_warnings
-from mill_pack.packing import PackageInfo, measure_cost, open_package, package_bytes, package_of, write_package
+from mill_pack.packing import (
+    PackageInfo,
+    engine_of,
+    load_here,
+    measure_cost,
+    open_package,
+    package_bytes,
+    package_of,
+    write_package,
+)
 from mill_pack.samples import golden_rows, reference_profile, synthetic_golden_rows, to_json
 from mill_pack.signature import FeatureSpec, Signature
 
 __all__ = [
+    "UPLOADED",
     "Columns",
     "Encoded",
     "Encoder",
@@ -68,9 +78,11 @@ __all__ = [
     "check_engine",
     "choose_engine",
     "engine_kinds",
+    "engine_of",
     "fit_encoder",
     "golden_rows",
     "linear_payload",
+    "load_here",
     "measure_cost",
     "open_package",
     "package_bytes",

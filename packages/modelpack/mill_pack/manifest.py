@@ -14,6 +14,9 @@ FORMAT = 1
 
 JsonValue = str | bool | int | float | None
 
+UPLOADED = "uploaded"
+"""The `origin` in the lineage of a model that was trained elsewhere and came in as a file."""
+
 
 class Postprocessing(Contract):
     """From probabilities to the answer. `class_labels` renames classes in the output only."""
@@ -106,6 +109,11 @@ class Manifest(Contract):
     reference: tuple[FeatureReference, ...] = ()
     lineage: dict[str, Any] = {}
     cost: Cost | None = None
+
+    @property
+    def is_from_outside(self) -> bool:
+        """Whether it was trained elsewhere: its numbers are then a stranger's."""
+        return self.lineage.get("origin") == UPLOADED
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> "Manifest":

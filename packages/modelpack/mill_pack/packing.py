@@ -5,7 +5,7 @@ import mmap
 import os
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from mill_pack.archive import MAX_BYTES, Buffer, archive_bytes, content_offset, read_archive, write_atomically
 from mill_pack.encoding import Encoder
-from mill_pack.engines.base import EnginePayload
+from mill_pack.engines.base import Engine, EnginePayload, Shape
 from mill_pack.engines.registry import TOLERANCES, load_engine, shape_of
 from mill_pack.errors import InvalidExpression, InvalidPackage
 from mill_pack.manifest import EngineDescription, FileEntry, GoldenRows, JsonValue, Manifest, ManifestDraft
@@ -27,6 +27,9 @@ MAX_MANIFEST = 64 << 20
 ALIGNMENT = 64
 
 GoldenInputs = Sequence[Mapping[str, JsonValue]]
+Entries = Mapping[str, memoryview]
+EngineLoader = Callable[[Manifest, Entries, Shape], Engine]
+"""From a package's manifest and payload to its engine: what `open_package` is given where an engine shall not run here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,19 @@ def package_bytes(
     return archive_bytes({MANIFEST: text + b" " * _padding(len(text), payload), **payload.files})
 
 
-def open_package(path: Path, *, verify: bool = True, replay_golden: bool = True, mapped: bool = False) -> Package:
+def load_here(manifest: Manifest, entries: Entries, shape: Shape) -> Engine:
+    """The engine, in this process. Raises `InvalidPackage`, `EngineMissing`."""
+    return load_engine(manifest.engine.kind, entries, shape)
+
+
+def open_package(
+    path: Path,
+    *,
+    verify: bool = True,
+    replay_golden: bool = True,
+    mapped: bool = False,
+    load: EngineLoader = load_here,
+) -> Package:
     """Raises `InvalidPackage`, `GoldenRowsDiffer`, `EngineMissing`. Without `verify` file digests are taken on trust.
 
     `mapped`: use the file's pages in place, shared with every process that does so too. It must never be rewritten or shortened
@@ -69,26 +84,27 @@ def open_package(path: Path, *, verify: bool = True, replay_golden: bool = True,
             data = _map(file.fileno()) if mapped else file.read()
     except OSError as error:
         raise InvalidPackage(f"The package cannot be read: {error.strerror}.") from error
-    package = package_of(data, verify=verify)
+    package = package_of(data, verify=verify, load=load)
     if replay_golden:
         package.replay_golden()
     return package
 
 
-def package_of(data: Buffer, *, verify: bool = True) -> Package:
+def package_of(data: Buffer, *, verify: bool = True, load: EngineLoader = load_here) -> Package:
     """The package from its bytes; golden rows are not replayed."""
-    entries = read_archive(data, verify=verify)
-    if next(iter(entries)) != MANIFEST or len(entries[MANIFEST]) > MAX_MANIFEST:
-        raise InvalidPackage("The package does not begin with a manifest of a sane size.")
-    text = bytes(entries.pop(MANIFEST))
-    manifest = _read_manifest(text)
-    _check_files(manifest, entries, verify=verify)
-    shape = shape_of(_width(manifest), manifest.signature.classes)
-    engine = load_engine(manifest.engine.kind, entries, shape)
+    manifest, entries, manifest_bytes = _opened(data, verify=verify)
+    engine = load(manifest, entries, _shape(manifest))
     try:
-        return Package(manifest, engine, len(text))
+        return Package(manifest, engine, manifest_bytes)
     except InvalidExpression as error:
         raise InvalidPackage(f"A derived feature cannot be computed: {error.detail}") from error
+
+
+def engine_of(data: Buffer) -> tuple[Engine, Shape]:
+    """The engine of a package alone, from bytes whose digests somebody else has checked, and its shape."""
+    manifest, entries, _ = _opened(data, verify=False)
+    shape = _shape(manifest)
+    return load_here(manifest, entries, shape), shape
 
 
 def measure_cost(*, draft: ManifestDraft, encoder: Encoder, payload: EnginePayload, golden_rows: GoldenInputs) -> Cost:
@@ -161,6 +177,21 @@ def _read_manifest(text: bytes) -> Manifest:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "manifest"
         raise InvalidPackage(f"The manifest is not one of format 1: {where}: {first['msg']}.") from error
+
+
+def _opened(data: Buffer, *, verify: bool) -> tuple[Manifest, Entries, int]:
+    """Manifest, payload, and how long the manifest is."""
+    entries = read_archive(data, verify=verify)
+    if next(iter(entries)) != MANIFEST or len(entries[MANIFEST]) > MAX_MANIFEST:
+        raise InvalidPackage("The package does not begin with a manifest of a sane size.")
+    text = bytes(entries.pop(MANIFEST))
+    manifest = _read_manifest(text)
+    _check_files(manifest, entries, verify=verify)
+    return manifest, entries, len(text)
+
+
+def _shape(manifest: Manifest) -> Shape:
+    return shape_of(_width(manifest), manifest.signature.classes)
 
 
 def _check_files(manifest: Manifest, entries: Mapping[str, memoryview], *, verify: bool) -> None:

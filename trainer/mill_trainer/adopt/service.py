@@ -15,6 +15,7 @@ from mill_contracts.tables import TableWarning
 from mill_contracts.tasks import AdoptTask
 from mill_contracts.training import EngineCheck
 from mill_pack import (
+    UPLOADED,
     Encoder,
     EnginePayload,
     GoldenRowsDiffer,
@@ -175,7 +176,7 @@ def _draft(task: AdoptTask, found: FoundModel, words: _Words) -> ManifestDraft:
         classes=words.classes,
         engine_check=words.check,
         lineage={
-            "origin": "uploaded",
+            "origin": UPLOADED,
             "format": found.format.value,
             "algorithm": found.algorithm,
             "file_name": task.file_name,

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from mill_contracts.adoption import ModelFramework
+from mill_kit.confinement.frames import FrameCut, FrameLate, receive, send
 from mill_kit.problems import Problem
-
-from mill_trainer.adopt.sandbox.frames import FrameCut, FrameLate, receive, send
 
 _STARTING_SECONDS = 120.0
 _SPARE_SECONDS = 10.0

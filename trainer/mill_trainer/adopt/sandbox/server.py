@@ -13,15 +13,14 @@ import os
 import signal
 import sys
 import time
-from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
 from mill_contracts.adoption import ModelFramework
+from mill_kit.confinement.confine import Bounds, confine, die_with_parent
+from mill_kit.confinement.frames import FrameCut, FrameLate, receive, send
 
 from mill_trainer.adopt.room import answer, prepare
-from mill_trainer.adopt.sandbox.confine import Bounds, confine, die_with_parent
-from mill_trainer.adopt.sandbox.frames import FrameCut, FrameLate, receive, send
 
 _REQUESTS, _ANSWERS = 0, 1
 
@@ -54,7 +53,8 @@ def _serve(answers: int, framework: ModelFramework, head: dict[str, Any], body: 
 
 def _in_a_child(answers: int, framework: ModelFramework, head: dict[str, Any], files: list[bytes]) -> int:
     """How many were answered, the one that ended the child among them."""
-    bounds = Bounds(int(head["memory_bytes"]), float(head["seconds"]))
+    seconds = float(head["seconds"])
+    bounds = Bounds(int(head["memory_bytes"]), seconds * len(files))
     heard, told = os.pipe()
     child = os.fork()
     if child == 0:
@@ -65,7 +65,7 @@ def _in_a_child(answers: int, framework: ModelFramework, head: dict[str, Any], f
     late = False
     try:
         while answered < len(files):
-            said, content = receive(heard, time.monotonic() + bounds.seconds)
+            said, content = receive(heard, time.monotonic() + seconds)
             send(answers, {"said": said}, content)
             answered += 1
     except FrameLate:
@@ -112,7 +112,7 @@ def _be_the_child(told: int, framework: ModelFramework, verb: str, files: list[b
             os.dup2(nothing, descriptor)
         os.dup2(told, 3)
         os.closerange(4, 256)
-        confine(replace(bounds, seconds=bounds.seconds * len(files)))
+        confine(bounds)
         for content in files:
             send(3, *answer(framework, verb, content))
         status = 0

@@ -1,4 +1,7 @@
-"""How client, server and child speak through pipes: two lengths, a small JSON head, a body of bytes. Nothing is unpickled."""
+"""How processes speak through pipes and sockets: two lengths, a small JSON head, a body of bytes. Nothing is unpickled.
+
+With a deadline either side may hang for ever and the other goes on; the descriptor must not block then (`os.set_blocking`).
+"""
 
 import json
 import os
@@ -20,13 +23,18 @@ class FrameLate(Exception):  # noqa: N818 - as above
     """The frame was not whole in time."""
 
 
-def send(descriptor: int, head: dict[str, Any], body: bytes = b"") -> None:
-    """Write one frame."""
+def send(descriptor: int, head: dict[str, Any], body: bytes | memoryview = b"", deadline: float | None = None) -> None:
+    """Write one frame. `FrameLate` at the deadline (of the monotonic clock); `OSError` where nobody reads."""
     text = json.dumps(head, separators=(",", ":")).encode()
-    for part in (LENGTHS.pack(len(text), len(body)), text, body):
+    for part in (LENGTHS.pack(len(text), len(body)) + text, body):
         view = memoryview(part)
         while view:
-            view = view[os.write(descriptor, view) :]
+            if deadline is not None:
+                _wait(descriptor, select.POLLOUT, deadline)
+            try:
+                view = view[os.write(descriptor, view) :]
+            except BlockingIOError:
+                continue
 
 
 def receive(descriptor: int, deadline: float | None = None) -> tuple[dict[str, Any], bytes]:
@@ -50,12 +58,24 @@ def _exactly(descriptor: int, size: int, deadline: float | None) -> bytes:
     left = size
     while left:
         if deadline is not None:
-            wait = deadline - time.monotonic()
-            if wait <= 0 or not select.select([descriptor], [], [], wait)[0]:
-                raise FrameLate
-        part = os.read(descriptor, min(left, 1 << 20))
+            _wait(descriptor, select.POLLIN, deadline)
+        try:
+            part = os.read(descriptor, min(left, 1 << 20))
+        except BlockingIOError:
+            continue
+        except ConnectionResetError:
+            part = b""
         if not part:
             raise FrameCut("the other side went away")
         parts.append(part)
         left -= len(part)
     return b"".join(parts)
+
+
+def _wait(descriptor: int, event: int, deadline: float) -> None:
+    """Not `select.select`, which knows no descriptor above 1023. Raises `FrameLate`."""
+    wait = deadline - time.monotonic()
+    poll = select.poll()
+    poll.register(descriptor, event)
+    if wait <= 0 or not poll.poll(max(1, int(wait * 1000))):
+        raise FrameLate

@@ -1,4 +1,4 @@
-"""What a sandboxed child does to itself before it looks at a byte from outside. Called by `server`, right after the fork."""
+"""What a process does to itself before it looks at a byte from outside: the trainer's sandbox and ml-service's model processes do."""
 
 import ctypes
 import os
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mill_trainer.adopt.sandbox import landlock, seccomp
+from mill_kit.confinement import landlock, seccomp
 
 _NOBODY: Final = 65534
 _PR_SET_NO_NEW_PRIVS: Final = 38
@@ -18,10 +18,10 @@ _PR_SET_PDEATHSIG: Final = 1
 
 @dataclass(frozen=True)
 class Bounds:
-    """`memory_bytes` on top of what the prepared process holds already; `seconds` of processor time."""
+    """`memory_bytes` on top of what the prepared process holds already; `seconds` of processor time, None where another counts."""
 
     memory_bytes: int
-    seconds: float
+    seconds: float | None = None
 
 
 def confine(bounds: Bounds) -> None:
@@ -47,7 +47,7 @@ def die_with_parent() -> None:
 def _limit(bounds: Bounds) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     held = pages * os.sysconf("SC_PAGE_SIZE")
-    seconds = max(1, int(bounds.seconds))
+    seconds = resource.RLIM_INFINITY if bounds.seconds is None else max(1, int(bounds.seconds))
     for kind, value in (
         (resource.RLIMIT_AS, held + bounds.memory_bytes),
         (resource.RLIMIT_CPU, seconds),
@@ -57,7 +57,7 @@ def _limit(bounds: Bounds) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         _, hard = resource.getrlimit(kind)
-        lowest = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        lowest = min((value, hard), key=lambda limit: float("inf") if limit == resource.RLIM_INFINITY else limit)
         resource.setrlimit(kind, (lowest, lowest))
 
 

@@ -1,4 +1,4 @@
-"""The system calls a sandboxed process may make, as a filter the kernel enforces. Called by `confine`.
+"""The system calls a confined process may make, as a filter the kernel enforces. Called by `confine`.
 
 The list was measured with strace while good models of every format were read (docs/guides/uploaded-models.md). Everything that
 starts programs, opens sockets, watches other processes or opens a file for writing kills the process; what is merely not
