@@ -15,6 +15,7 @@ from mill_kit.http.problems import install, problem_response
 from mill_kit.logs import get_logger
 from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.responses import Response
 
 from mill_api.access.endpoints import routers as access_routers
@@ -108,7 +109,9 @@ def _answer_errors(app: FastAPI) -> None:
 
 async def _on_database_away(request: Request, error: Exception) -> Response:
     get_logger().error("database_away", error=repr(error))
-    problem = Unavailable("The database does not answer; try again in a moment", headers={"Retry-After": "2"})
+    busy = isinstance(error, PoolTimeout)
+    said = "Too many requests wait for the database" if busy else "The database does not answer"
+    problem = Unavailable(f"{said}; try again in a moment", headers={"Retry-After": "2"})
     return problem_response(problem, request.url.path)
 
 

@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from mill_api.access import first_admin
+from mill_api.access.known_keys import KnownKeys
 from mill_api.access.passwords import Passwords
 from mill_api.access.tokens import TokenSigner
 from mill_api.cache import check_cache, open_cache
@@ -25,6 +26,7 @@ from mill_api.datasets import repository as dataset_rows
 from mill_api.datasets.contents import ProjectDatasets
 from mill_api.datasets.service import DatasetService
 from mill_api.db import Database
+from mill_api.db.presence import working_for
 from mill_api.db.schema import require_current_schema
 from mill_api.db.store_identity import require_same_store
 from mill_api.deployments import repository as deployment_rows
@@ -73,6 +75,7 @@ class Parts:
     sender: Sender
     tokens: TokenSigner
     passwords: Passwords
+    keys: KnownKeys
     publisher: Publication
     registry: Registry
     datasets: DatasetService
@@ -108,7 +111,9 @@ async def open_parts(settings: Settings) -> AsyncGenerator[Parts]:
         await first_admin.prepare(database, passwords, settings.access)
         store = await asyncio.to_thread(open_settings_store, settings)
         await require_same_store(database, store)
-        publication = Publication(system, store, cache, load_private_key(settings.publish.private_key_file))
+        keys = KnownKeys(database, system)
+        signing_key = load_private_key(settings.publish.private_key_file)
+        publication = Publication(system, store, cache, signing_key, committed=keys.forget)
         await stack.enter_async_context(always(publication.run(settings.publish.every_seconds), "publication"))
         counts = PredictionCounts(system, cache, settings.quotas)
         await stack.enter_async_context(always(counts.run(), "prediction-counts"))
@@ -126,6 +131,7 @@ async def open_parts(settings: Settings) -> AsyncGenerator[Parts]:
             sender=sender,
             tokens=TokenSigner.load(settings.tokens.private_key_file, settings.tokens.access_seconds),
             passwords=passwords,
+            keys=keys,
             publisher=publication,
             registry=job_registry(settings, store, Databases(database, system), publication),
             datasets=datasets,
@@ -151,8 +157,9 @@ def health_checks(parts: Parts) -> tuple[dict[str, Check], dict[str, Check]]:
     """What readiness needs, and what is only shown: without its cache the api-server is slower, not wrong."""
 
     async def database() -> None:
-        async with parts.database.engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+        with working_for(None):  # others read the answer too
+            async with parts.database.engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
 
     async def store() -> None:
         await asyncio.to_thread(parts.store.check)
@@ -165,10 +172,16 @@ def health_checks(parts: Parts) -> tuple[dict[str, Check], dict[str, Check]]:
 
 def _databases(settings: Settings, sender: Sender) -> tuple[Database, Database]:
     """As mill_app for requests, as mill_system for the few things that see all workspaces."""
-    urls = settings.database
-    database = Database.connect(urls.url.get_secret_value(), pool_size=urls.pool_size, wake=sender.wake)
+    urls, wait = settings.database, settings.database.pool_wait_seconds
+    database = Database.connect(
+        urls.url.get_secret_value(), pool_size=urls.pool_size, wait_seconds=wait, wake=sender.wake
+    )
     system = Database.connect(
-        urls.system_url.get_secret_value(), pool_size=2, application="mill-api-system", wake=sender.wake
+        urls.system_url.get_secret_value(),
+        pool_size=urls.system_pool_size,
+        wait_seconds=wait,
+        application="mill-api-system",
+        wake=sender.wake,
     )
     return database, system
 

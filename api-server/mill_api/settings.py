@@ -31,12 +31,18 @@ class _Section(BaseModel):
 
 
 class DatabaseSettings(_Section):
-    """`url` logs in as mill_app, `system_url` as mill_system, `owner_url` as mill_owner (migrations alone)."""
+    """`url` logs in as mill_app, `system_url` as mill_system, `owner_url` as mill_owner (migrations alone).
+
+    An api-server opens at most `pool_size` connections as the first and `system_pool_size` as the second; a request that gets
+    none within `pool_wait_seconds` is told to come back. Workers open as many as they need for their concurrency.
+    """
 
     url: SecretStr
     system_url: SecretStr
     owner_url: SecretStr | None = None
-    pool_size: int = Field(default=10, ge=1, le=100)
+    pool_size: int = Field(default=16, ge=1, le=100)
+    system_pool_size: int = Field(default=4, ge=2, le=100)
+    pool_wait_seconds: float = Field(default=5, gt=0, le=60)
 
 
 class RedisSettings(_Section):

@@ -33,7 +33,7 @@ CATALOG = """
 @pytest.fixture(scope="module")
 async def narrow(settings: Settings) -> AsyncIterator[AsyncClient]:
     """An api-server whose requests share two connections, so that every one of them changes hands all the time."""
-    pool = settings.database.model_copy(update={"pool_size": 1})
+    pool = settings.database.model_copy(update={"pool_size": 2})
     application: FastAPI = create_app(settings.model_copy(update={"database": pool}))
     async with (
         LifespanManager(application, startup_timeout=30, shutdown_timeout=30),

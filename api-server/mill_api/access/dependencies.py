@@ -16,10 +16,11 @@ from redis.asyncio import Redis
 from mill_api.access.audit import audit
 from mill_api.access.caller import tell_edge
 from mill_api.access.errors import SignInFirst
+from mill_api.access.known_keys import KnownKeys
 from mill_api.access.passwords import Passwords
 from mill_api.access.principal import Principal, includes
 from mill_api.access.publisher import KnownModels, ProjectGuard, Publisher
-from mill_api.access.recognise import as_of_now, principal_of_key
+from mill_api.access.recognise import as_of_now
 from mill_api.access.tokens import TokenSigner
 from mill_api.db import Database, ReadSession, UnitOfWork
 from mill_api.db.paging import Paging as Paging  # what endpoints ask for is found in one place
@@ -50,6 +51,8 @@ class AccessParts(Protocol):
     def tokens(self) -> TokenSigner: ...
     @property
     def passwords(self) -> Passwords: ...
+    @property
+    def keys(self) -> KnownKeys: ...
     @property
     def publisher(self) -> Publisher: ...
     @property
@@ -83,7 +86,7 @@ async def me(
     if not secret:
         raise SignInFirst
     if secret.startswith(API_KEY_PREFIX):
-        principal = await principal_of_key(parts.database, parts.system, secret)
+        principal = await parts.keys.principal(secret)
         tell_edge(request.scope, principal)
     else:
         principal = await as_of_now(parts.database, parts.tokens.read(secret))

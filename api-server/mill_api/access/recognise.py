@@ -1,7 +1,8 @@
 """From a secret or a token to what it may do now. Called by the dependencies of every request."""
 
 import hashlib
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
 
@@ -28,8 +29,20 @@ def shown_part(key: str) -> str:
     return key[:_SHOWN]
 
 
-async def principal_of_key(database: Database, system: Database, secret: str) -> Principal:
-    """The key's owner with the key's scopes, or `InvalidApiKey`: unknown, expired, revoked, its owner no longer a member."""
+@dataclass(frozen=True)
+class KeyOwner:
+    """What a key stands for. `seconds_left` until it expires: infinite where it never does."""
+
+    principal: Principal
+    seconds_left: float
+    last_used_at: datetime | None
+
+
+async def owner_of_key(system: Database, secret: str) -> KeyOwner:
+    """The key's owner with the key's scopes, or `InvalidApiKey`: unknown, expired, revoked, its owner no longer a member.
+
+    One short transaction, over before anything else is done for the request.
+    """
     statement = (
         select(ApiKeyRow, MembershipRow.role)
         .join(
@@ -50,8 +63,7 @@ async def principal_of_key(database: Database, system: Database, secret: str) ->
     if not found:
         raise InvalidApiKey
     key, role = found[0]
-    await _note_use(database, key)
-    return Principal(
+    principal = Principal(
         user_id=UserId(key.user_id),
         workspace_id=WorkspaceId(key.tenant_id),
         role=Role(role),
@@ -59,6 +71,8 @@ async def principal_of_key(database: Database, system: Database, secret: str) ->
         key_id=KeyId(key.id),
         models=frozenset(key.model_ids),
     )
+    left = math.inf if key.expires_at is None else (key.expires_at - datetime.now(UTC)).total_seconds()
+    return KeyOwner(principal, left, key.last_used_at)
 
 
 async def as_of_now(database: Database, claimed: Principal) -> Principal:
@@ -82,10 +96,10 @@ async def as_of_now(database: Database, claimed: Principal) -> Principal:
     return replace(claimed, role=Role(role))
 
 
-async def _note_use(database: Database, key: ApiKeyRow) -> None:
+async def note_use(database: Database, owner: KeyOwner) -> None:
     """Write `last_used_at`, at most once a minute, so that a busy key costs no write per request."""
-    now = datetime.now(UTC)
-    if key.last_used_at is not None and now - key.last_used_at < _USED_RESOLUTION:
+    now, who = datetime.now(UTC), owner.principal
+    if owner.last_used_at is not None and now - owner.last_used_at < _USED_RESOLUTION:
         return
-    async with database.writing(WorkspaceId(key.tenant_id)) as work:
-        await work.session.execute(update(ApiKeyRow).where(ApiKeyRow.id == key.id).values(last_used_at=now))
+    async with database.writing(who.workspace_id) as work:
+        await work.session.execute(update(ApiKeyRow).where(ApiKeyRow.id == who.key_id).values(last_used_at=now))

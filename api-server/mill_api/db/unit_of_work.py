@@ -5,7 +5,10 @@ from typing import NewType
 from uuid import UUID
 
 from mill_kit.logs import get_logger
+from mill_kit.telemetry import OFF, Tracer
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from mill_api.db.presence import working_for
 
 ReadSession = NewType("ReadSession", AsyncSession)
 WriteSession = NewType("WriteSession", AsyncSession)
@@ -23,9 +26,10 @@ class UnitOfWork:
     What runs after the commit is a hint that something else repeats if it is lost; so its failure is logged, not raised.
     """
 
-    def __init__(self, session: WriteSession, wake: Wake | None = None) -> None:
+    def __init__(self, session: WriteSession, wake: Wake | None = None, tracer: Tracer = OFF) -> None:
         self.session = session
         self.wake = wake
+        self.tracer = tracer
         self.audited = False
         self._after: list[AfterCommit] = []
 
@@ -35,8 +39,9 @@ class UnitOfWork:
     async def finish(self) -> None:
         await self.session.commit()
         actions, self._after = self._after, []
-        for action in actions:
-            try:
-                await action()
-            except Exception as error:
-                get_logger().warning("after_commit_failed", error=repr(error))
+        with working_for(None):  # what is committed is told, though the client may have left
+            for action in actions:
+                try:
+                    await action()
+                except Exception as error:
+                    get_logger().warning("after_commit_failed", error=repr(error))

@@ -6,7 +6,7 @@ the commit, and every few seconds in case that was lost: it turns all notes into
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -54,6 +54,7 @@ class Publication(NotedChanges):
     """Implements `access.publisher.Publisher`. `system` is the database as mill_system, who sees the routes of all tenants.
 
     A snapshot is renewed after `renew_after` even when nothing changed, so that replicas can tell silence from an old truth.
+    `committed` is called in this process as soon as a change is there.
     """
 
     system: Database
@@ -61,15 +62,25 @@ class Publication(NotedChanges):
     cache: Redis
     private_key: Ed25519PrivateKey
     renew_after: timedelta = field(default=timedelta(hours=1))
+    committed: Callable[[], None] = field(default=lambda: None)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def changed(self, work: UnitOfWork) -> None:
         await super().changed(work)
-        work.after_commit(self.publish)
+        work.after_commit(self._after_change)
+
+    async def _after_change(self) -> None:
+        self.committed()
+        await self.publish()
 
     async def publish(self) -> None:
-        """Sign what has changed, then deliver whatever is signed and not yet delivered. Safe to call at any time, by many."""
-        await self._sign()
-        await self._deliver()
+        """Sign what has changed, then deliver whatever is signed and not yet delivered. Safe to call at any time, by many.
+
+        Many wait for their turn here, not for the lock in the database, where each would keep a connection meanwhile.
+        """
+        async with self._turn:
+            await self._sign()
+            await self._deliver()
 
     async def run(self, every_seconds: float) -> None:
         """Publish for ever; a failure is logged and tried again."""

@@ -1,4 +1,5 @@
-"""Uvicorn's connection with limits on a request's head: so many bytes, within so many seconds. Handed to uvicorn by `__main__`.
+"""Uvicorn's connection with limits on a request's head: so many bytes, within so many seconds; and with a word when the client
+leaves. Handed to uvicorn by `__main__`.
 
 Its parser takes headers of any size, and a client that opens a connection and says nothing may stay for ever. nginx has limits of
 its own; these hold for whoever reaches the server without it.
@@ -10,6 +11,8 @@ import json
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from mill_api.db.presence import PRESENCE, Presence
 
 HEAD_BYTES = 64 * 2**10
 HEAD_SECONDS = 15.0
@@ -24,6 +27,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._in_head = True
         self._refused = False
         self._patience: asyncio.TimerHandle | None = None
+        self._presence = Presence()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -32,6 +36,7 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         super().connection_lost(exc)
+        self._presence.leave()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -54,6 +59,7 @@ class BoundedConnection(HttpToolsProtocol):
         if size > HEAD_BYTES:
             self._refuse_large()
         else:
+            self.scope[PRESENCE] = self._presence  # type: ignore[typeddict-unknown-key]
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

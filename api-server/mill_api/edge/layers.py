@@ -15,6 +15,7 @@ from mill_kit.http.slashes import TrailingSlashMiddleware
 from mill_kit.http.unforeseen import Unforeseen
 
 from mill_api.edge.body import BodyLimit
+from mill_api.edge.departures import Departures
 from mill_api.edge.limits import RateLimit, Refusals
 from mill_api.edge.tenant import TenantLayer
 from mill_api.settings import Settings
@@ -22,7 +23,8 @@ from mill_api.settings import Settings
 
 def surround(app: FastAPI, settings: Settings, metrics: RequestMetrics, streamed: re.Pattern[str]) -> None:
     """`streamed` are the paths that take a body of any length."""
-    app.add_middleware(Unforeseen)  # the innermost comes first
+    app.add_middleware(Departures)  # the innermost comes first
+    app.add_middleware(Unforeseen)
     app.add_middleware(BodyLimit, streamed=streamed)
     app.add_middleware(Refusals)
     app.add_middleware(MetricsMiddleware, metrics=metrics)

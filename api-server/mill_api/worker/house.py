@@ -192,7 +192,7 @@ def _build(
 
 
 def _connect(settings: ProcessSettings, identity: Identity, sender: Sender) -> Databases:
-    size, name = identity.concurrency + 2, f"mill-worker-{identity.name}"
+    size, name = 2 * (identity.concurrency + 2), f"mill-worker-{identity.name}"
     app = Database.connect(settings.database.url.get_secret_value(), pool_size=size, application=name, wake=sender.wake)
     system = Database.connect(
         settings.database.system_url.get_secret_value(), pool_size=size, application=name, wake=sender.wake

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import httpx
+from mill_api.settings import DatabaseSettings
 
 from tests.faults.cluster import Cluster, cluster, until
 from tests.faults.course import Course, Trial
@@ -103,7 +104,8 @@ def clients_leave(course: Course) -> list[Result]:
         recovered = until(lambda: answers(user), 60, "the api-server answers again")
         after = int(running.query(_SESSIONS))
         timeouts = running.home.log("api-server").read_text(errors="replace").count("QueuePool limit")
-    pool_most = 10 + 2
+    pools = DatabaseSettings.model_fields
+    pool_most = int(pools["pool_size"].default + pools["system_pool_size"].default)
     figures: dict[str, Figure] = {
         "sessions before": before,
         "after": after,
