@@ -1,6 +1,8 @@
 """The composition root of the api-server: routes, layers and parts put together. Called by `__main__` and by tests."""
 
+import asyncio
 import re
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -13,6 +15,7 @@ from mill_kit.http.health import Health, HealthCollector
 from mill_kit.http.metrics import RequestMetrics
 from mill_kit.http.problems import install, problem_response
 from mill_kit.logs import get_logger
+from mill_kit.telemetry import open_tracer
 from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -71,22 +74,24 @@ def create_app(settings: Settings) -> FastAPI:
     health = Health("api-server", VERSION)
     metrics = RequestMetrics(CollectorRegistry())
     metrics.registry.register(HealthCollector(health))
+    tracer = open_tracer(settings.telemetry, "api-server", VERSION, socket.gethostname(), decides=True)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with open_parts(settings) as parts:
+        async with open_parts(settings, tracer) as parts:
             app.state.parts = parts
             health.required, health.optional = health_checks(parts)
             health.started = True
             async with _counting_jobs(JobMetrics(parts.system, parts.sender), metrics.registry):
                 yield
             health.draining = True
+        await asyncio.to_thread(tracer.close)
 
     app = add_routes(FastAPI(**_TITLES, lifespan=lifespan, redirect_slashes=False), routers())
     app.state.metrics = metrics
     app.router.routes.extend([*health.routes(), metrics.route(), *docs_routes("Modelmill")])
     _answer_errors(app)
-    surround(app, settings, metrics, _UPLOADS)
+    surround(app, settings, metrics, _UPLOADS, tracer)
     return app
 
 

@@ -14,6 +14,8 @@ from mill_kit.http.health import Check
 from mill_kit.signing import load_private_key
 from mill_kit.store import ObjectStore
 from mill_kit.store.open import open_store
+from mill_kit.telemetry import Tracer
+from mill_kit.telemetry.store import traced
 from redis.asyncio import Redis
 from sqlalchemy import text
 
@@ -91,12 +93,12 @@ class Parts:
 
 
 @asynccontextmanager
-async def open_parts(settings: Settings) -> AsyncGenerator[Parts]:
+async def open_parts(settings: Settings, tracer: Tracer) -> AsyncGenerator[Parts]:
     """Everything, checked: the schema is current and the store is the one the database belongs to."""
     async with AsyncExitStack() as stack:
         sender = Sender.connect(settings.broker.url.get_secret_value())
         stack.callback(sender.close)
-        database, system = _databases(settings, sender)
+        database, system = _databases(settings, sender, tracer)
         stack.push_async_callback(database.close)
         stack.push_async_callback(system.close)
         cache = open_cache(settings.cache.url.get_secret_value())
@@ -109,7 +111,7 @@ async def open_parts(settings: Settings) -> AsyncGenerator[Parts]:
         await stack.enter_async_context(serving)
         await require_current_schema(database.engine)
         await first_admin.prepare(database, passwords, settings.access)
-        store = await asyncio.to_thread(open_settings_store, settings)
+        store = traced(await asyncio.to_thread(open_settings_store, settings), tracer)
         await require_same_store(database, store)
         keys = KnownKeys(database, system)
         signing_key = load_private_key(settings.publish.private_key_file)
@@ -139,7 +141,7 @@ async def open_parts(settings: Settings) -> AsyncGenerator[Parts]:
             model_uploads=ModelUploads(store, settings.uploads.max_model_bytes, quotas),
             deployments=deployments,
             batches=BatchService(store, settings.uploads.max_bytes),
-            predictions=PredictionService(database, serving),
+            predictions=PredictionService(database, serving, tracer),
             quotas=quotas,
             project_contents=(ProjectDeployments(deployments), ProjectModels(models), ProjectDatasets(datasets)),
             projects=PathGuard(PROJECT_OF),
@@ -170,11 +172,11 @@ def health_checks(parts: Parts) -> tuple[dict[str, Check], dict[str, Check]]:
     return {"database": database, "store": store}, {"cache": cache}
 
 
-def _databases(settings: Settings, sender: Sender) -> tuple[Database, Database]:
+def _databases(settings: Settings, sender: Sender, tracer: Tracer) -> tuple[Database, Database]:
     """As mill_app for requests, as mill_system for the few things that see all workspaces."""
     urls, wait = settings.database, settings.database.pool_wait_seconds
     database = Database.connect(
-        urls.url.get_secret_value(), pool_size=urls.pool_size, wait_seconds=wait, wake=sender.wake
+        urls.url.get_secret_value(), pool_size=urls.pool_size, wait_seconds=wait, wake=sender.wake, tracer=tracer
     )
     system = Database.connect(
         urls.system_url.get_secret_value(),
@@ -182,6 +184,7 @@ def _databases(settings: Settings, sender: Sender) -> tuple[Database, Database]:
         wait_seconds=wait,
         application="mill-api-system",
         wake=sender.wake,
+        tracer=tracer,
     )
     return database, system
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from mill_contracts.tokens import LONGEST_SECONDS
 from mill_kit.http.cors import origins_of
+from mill_kit.telemetry import TelemetrySettings
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -218,6 +219,7 @@ class ProcessSettings(BaseSettings):
     housekeeping: HousekeepingSettings = HousekeepingSettings()
     jobs: JobSettings = JobSettings()
     quotas: QuotaSettings = QuotaSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @model_validator(mode="after")
     def refuse_weak_secrets(self) -> Self:

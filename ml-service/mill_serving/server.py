@@ -92,7 +92,7 @@ def _accept_all(listening: socket) -> list[socket]:
 def serve(parts: Parts, sockets: Sequence[socket], alive: int | None = None) -> None:
     """Blocks until the process is told to stop. Every wait at the end is bounded."""
     config = uvicorn.Config(
-        surrounded(parts.front, parts.settings.cors.origins),
+        surrounded(parts.front, parts.settings.cors.origins, parts.tracer),
         headers=DEFAULT_HEADERS,
         loop="uvloop",
         http=class_for(parts.front.answer_now),

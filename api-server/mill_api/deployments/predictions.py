@@ -4,7 +4,7 @@ Applications that need speed call ml-service itself; this door is for people, no
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, cast
@@ -15,6 +15,7 @@ import httpx
 from mill_contracts.tokens import Scope
 from mill_kit import trace
 from mill_kit.http.request_id import current_request_id
+from mill_kit.telemetry import OFF, Kind, Tracer
 from sqlalchemy import delete, func, select
 from starlette.requests import Request
 
@@ -34,6 +35,7 @@ class PredictionService:
 
     database: Database
     client: httpx.AsyncClient
+    tracer: Tracer = OFF
 
     async def predict(self, request: Request, wish: PredictionWish, who: Principal) -> PredictionRow:
         """Ask ml-service, write the answer down, whatever it is. Raises `ServingUnavailable` when there is none."""
@@ -61,15 +63,16 @@ class PredictionService:
 
     async def _ask(self, request: Request, wish: PredictionWish) -> httpx.Response:
         headers = {name: request.headers[name] for name in _FORWARDED if name in request.headers}
-        identity, here = current_request_id(), trace.current()
+        identity = current_request_id()
         if identity is not None:
             headers["x-request-id"] = identity
-        if here is not None:
-            headers[trace.HEADER] = replace(here, sampled=True).header  # so that ml-service leaves a line of its own
         try:
-            return await self.client.post(
-                f"/predict/{quote(wish.model, safe='')}", json=wish.model_dump(exclude={"model"}), headers=headers
-            )
+            with self.tracer.step("POST ml-service", Kind.CLIENT) as span:
+                return await self.client.post(
+                    f"/predict/{quote(wish.model, safe='')}",
+                    json=wish.model_dump(exclude={"model"}),
+                    headers=headers | trace.logged(span.header),
+                )
         except httpx.HTTPError as error:
             raise ServingUnavailable(
                 f"The ml-service does not answer ({type(error).__name__}); try again in a moment",

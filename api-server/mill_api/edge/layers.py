@@ -13,6 +13,8 @@ from mill_kit.http.request_id import RequestIdMiddleware
 from mill_kit.http.security import SecurityHeaders
 from mill_kit.http.slashes import TrailingSlashMiddleware
 from mill_kit.http.unforeseen import Unforeseen
+from mill_kit.telemetry import OFF, Tracer
+from mill_kit.telemetry.http import RouteOfSpan
 
 from mill_api.edge.body import BodyLimit
 from mill_api.edge.departures import Departures
@@ -21,16 +23,20 @@ from mill_api.edge.tenant import TenantLayer
 from mill_api.settings import Settings
 
 
-def surround(app: FastAPI, settings: Settings, metrics: RequestMetrics, streamed: re.Pattern[str]) -> None:
+def surround(
+    app: FastAPI, settings: Settings, metrics: RequestMetrics, streamed: re.Pattern[str], tracer: Tracer
+) -> None:
     """`streamed` are the paths that take a body of any length."""
     app.add_middleware(Departures)  # the innermost comes first
     app.add_middleware(Unforeseen)
     app.add_middleware(BodyLimit, streamed=streamed)
     app.add_middleware(Refusals)
     app.add_middleware(MetricsMiddleware, metrics=metrics)
+    if tracer is not OFF:
+        app.add_middleware(RouteOfSpan)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(TenantLayer)
     app.add_middleware(RateLimit, settings=settings.limits)
     app.add_middleware(allow_origins, origins=origins_of(settings.cors.origins))
     app.add_middleware(TrailingSlashMiddleware)
-    app.add_middleware(RequestIdMiddleware)
+    app.add_middleware(RequestIdMiddleware, tracer=tracer)

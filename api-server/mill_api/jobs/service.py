@@ -10,7 +10,7 @@ from uuid import UUID
 
 from mill_contracts.ids import JobId, UserId, WorkspaceId
 from mill_contracts.jobs import JobState
-from mill_kit import trace
+from mill_kit.telemetry import Kind
 from sqlalchemy import func
 from structlog.contextvars import get_contextvars
 
@@ -45,6 +45,15 @@ async def enqueue(work: UnitOfWork, job: NewJob) -> JobRow:
     Raises `JobNotFound` when the awaited job is not one of this workspace, `AwaitedJobFailed` when it failed already.
     """
     state = await _first_state(work, job.waits_for)
+    with work.tracer.step(f"enqueue {job.settings.kind.value}", Kind.PRODUCER) as span:
+        row = await _add(work, job, state, span.header)
+        span.note({"mill.job.id": str(row.id)})
+    if state is JobState.QUEUED:
+        wake_after_commit(work, row.queue, row.id)
+    return row
+
+
+async def _add(work: UnitOfWork, job: NewJob, state: JobState, traceparent: str | None) -> JobRow:
     context = get_contextvars()
     row = JobRow(
         tenant_id=job.tenant_id,
@@ -57,14 +66,12 @@ async def enqueue(work: UnitOfWork, job: NewJob) -> JobRow:
         requested_by=job.requested_by,
         waits_for=job.waits_for,
         request_id=context.get("request_id"),
-        traceparent=trace.current_header(),
+        traceparent=traceparent,
         queued_at=func.clock_timestamp() if state is JobState.QUEUED else None,
     )
     work.session.add(row)
     await work.session.flush()
     await work.session.refresh(row)
-    if state is JobState.QUEUED:
-        wake_after_commit(work, row.queue, row.id)
     return row
 
 

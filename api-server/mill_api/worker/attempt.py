@@ -17,6 +17,7 @@ from mill_kit import trace
 from mill_kit.logs import get_logger
 from mill_kit.problems import Problem, Unavailable
 from mill_kit.store import ObjectExists, ObjectStore
+from mill_kit.telemetry import Kind, Span, Tracer
 from structlog.contextvars import bound_contextvars
 
 from mill_api.db.away import AWAY
@@ -27,9 +28,10 @@ from mill_api.jobs.leases import Answer, Leases, News
 from mill_api.jobs.tables import JsonObject
 from mill_api.worker.child.process import Command, Ears, Ending, run_child
 from mill_api.worker.finishing import Finishing
+from mill_api.worker.followed import TRAINER, Stages, following
 from mill_api.worker.journal import Journal
 from mill_api.worker.scratch import Scratch
-from mill_api.worker.verdicts import Cancelled, Done, Lost, Returned, TryAgain, Verdict, judge, of_problem
+from mill_api.worker.verdicts import Cancelled, Done, GiveUp, Lost, Returned, TryAgain, Verdict, judge, of_problem
 
 _NEWS_EVERY = 0.5
 _TRAINER = (sys.executable, "-m", "mill_trainer")
@@ -58,12 +60,13 @@ class Attempts:
     scratch: Scratch
     patience: Patience
     stopping: asyncio.Event
+    tracer: Tracer
 
     async def run(self, attempt: Attempt) -> None:
         """However it goes, the job is ended, queued again, or no longer ours. Raises nothing but programming errors."""
         with (
             bound_contextvars(**_told(attempt)),
-            trace.working_in(trace.begin(attempt.traceparent)),
+            self.tracer.entry(f"job {attempt.kind.value}", attempt.traceparent, Kind.CONSUMER) as span,
             self.scratch.attempt(attempt.token) as folders,
         ):
             news = asyncio.Event()
@@ -72,6 +75,8 @@ class Attempts:
             with contextlib.closing(journal):
                 verdict = await self._supervise(attempt, folders, journal, news)
             get_logger().info("attempt_ended", verdict=type(verdict).__name__)
+            if span.recording:
+                _note(span, attempt, verdict)
 
     async def _supervise(self, attempt: Attempt, folders: Folders, journal: Journal, news: asyncio.Event) -> Verdict:
         """The work, with heartbeats until its end is committed."""
@@ -158,15 +163,18 @@ class Attempts:
         task = folders.inputs.parent / "task.json"
         task.write_text(plan.task(folders).model_dump_json())
         settings = handler.settings
-        command = Command(
-            argv=(*(settings.command or _TRAINER), plan.verb, "--task", str(task)),
-            env={**_environment(folders.scratch, settings.threads), **_trace_of_child()},
-            cwd=folders.scratch,
-            memory_bytes=settings.memory_bytes,
-            timeout=settings.timeout,
-            grace=self.patience.grace,
-        )
-        return await run_child(command, Ears(_aloud(journal), journal.output))
+        with following(self.tracer, plan.verb) as stages:
+            command = Command(
+                argv=(*(settings.command or _TRAINER), plan.verb, "--task", str(task)),
+                env={**_environment(folders.scratch, settings.threads), **_trace_of_child()},
+                cwd=folders.scratch,
+                memory_bytes=settings.memory_bytes,
+                timeout=settings.timeout,
+                grace=self.patience.grace,
+            )
+            ending = await run_child(command, Ears(_aloud(journal, stages), journal.output))
+            stages.ended(ending)
+            return ending
 
     async def _store(self, handler: JobHandler, attempt: Attempt, outputs: Outputs) -> JsonObject:
         """Hours of work may wait here for a store that is away; what was half uploaded costs the attempt, not the job."""
@@ -202,14 +210,23 @@ def _told(attempt: Attempt) -> dict[str, object]:
     return ids if attempt.tenant_id is None else {**ids, "tenant": str(attempt.tenant_id)}
 
 
-def _aloud(journal: Journal) -> Callable[[Stage | Progress | LogLine], None]:
+def _note(span: Span, attempt: Attempt, verdict: Verdict) -> None:
+    """Ids alone: no name, nothing of a row."""
+    span.note({f"mill.{name}": str(value) for name, value in _told(attempt).items()})
+    span.note({"mill.verdict": type(verdict).__name__})
+    if isinstance(verdict, (GiveUp, TryAgain)):
+        span.fail(verdict.problem.slug if isinstance(verdict.problem, Problem) else "refused")
+
+
+def _aloud(journal: Journal, stages: Stages) -> Callable[[Stage | Progress | LogLine], None]:
     """The journal, and a line of the trainer's in our own log: it writes to nobody but us."""
 
     def hear(message: Stage | Progress | LogLine) -> None:
+        stages.hear(message)
         if isinstance(message, LogLine):
-            getattr(get_logger(), message.level)("job_says", service="trainer", message=message.message)
+            getattr(get_logger(), message.level)("job_says", service=TRAINER, message=message.message)
         elif isinstance(message, Stage):
-            get_logger().info("job_stage", service="trainer", stage=message.stage)
+            get_logger().info("job_stage", service=TRAINER, stage=message.stage)
         journal.hear(message)
 
     return hear

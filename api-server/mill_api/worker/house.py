@@ -6,13 +6,17 @@ costs latency and no job.
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 
 from mill_kit.logs import get_logger
 from mill_kit.store import ObjectStore
 from mill_kit.store.open import open_store
+from mill_kit.telemetry import Tracer, open_tracer
+from mill_kit.telemetry.store import traced
 
 from mill_api.db import Database
 from mill_api.db.away import AWAY
@@ -136,10 +140,14 @@ async def open_house(
     async with contextlib.AsyncExitStack() as stack:
         sender = Sender.connect(settings.broker.url.get_secret_value())
         stack.callback(sender.close)
-        databases = _connect(settings, identity, sender)
+        tracer = open_tracer(
+            settings.telemetry, "worker", version("mill-api"), f"{socket.gethostname()}/{identity.name}"
+        )
+        stack.push_async_callback(asyncio.to_thread, tracer.close)
+        databases = _connect(settings, identity, sender, tracer)
         stack.push_async_callback(databases.app.close)
         stack.push_async_callback(databases.system.close)
-        store = _store(settings)
+        store = traced(_store(settings), tracer)
         await require_current_schema(databases.app.engine)
         await require_same_store(databases.app, store)
         registry = make_registry(settings, store, databases)
@@ -177,6 +185,7 @@ def _build(
         scratch=Scratch(worker.scratch_dir, identity.name),
         patience=Patience(worker.heartbeat_seconds),
         stopping=stopping,
+        tracer=databases.app.tracer,
     )
     return House(
         identity=identity,
@@ -191,9 +200,12 @@ def _build(
     )
 
 
-def _connect(settings: ProcessSettings, identity: Identity, sender: Sender) -> Databases:
+def _connect(settings: ProcessSettings, identity: Identity, sender: Sender, tracer: Tracer) -> Databases:
+    """What the system role does (claims, heartbeats of many hours) is no step of a job, and not followed."""
     size, name = 2 * (identity.concurrency + 2), f"mill-worker-{identity.name}"
-    app = Database.connect(settings.database.url.get_secret_value(), pool_size=size, application=name, wake=sender.wake)
+    app = Database.connect(
+        settings.database.url.get_secret_value(), pool_size=size, application=name, wake=sender.wake, tracer=tracer
+    )
     system = Database.connect(
         settings.database.system_url.get_secret_value(), pool_size=size, application=name, wake=sender.wake
     )

@@ -8,12 +8,14 @@ import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 HEADER = "traceparent"
 ENVIRONMENT = "TRACEPARENT"
+STATE = "tracestate"
+_LOG_ALONE = "mill=log"
 _FORM = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _SAMPLED = 1
 
@@ -64,6 +66,20 @@ def current_header() -> str | None:
     """`traceparent` for whoever is called next, or for the row of a job; None outside any work."""
     here = _current.get()
     return here.header if here else None
+
+
+def logged(header: str | None) -> dict[str, str]:
+    """Headers for a service that leaves lines for sampled calls alone: marked where the trace itself is not to be exported."""
+    here = parse(header)
+    if here is None:
+        return {}
+    told = {HEADER: replace(here, sampled=True).header}
+    return told if here.sampled else {**told, STATE: _LOG_ALONE}
+
+
+def is_logged_alone(state: str) -> bool:
+    """Whether the caller's `tracestate` says so."""
+    return _LOG_ALONE in (member.strip() for member in state.split(","))
 
 
 @contextmanager

@@ -26,6 +26,7 @@ PASSED_ON = (
     "MKL_NUM_THREADS",
     "SSL_CERT_FILE",
 )
+_SETTINGS = ("MILL_", "OTEL_")
 
 
 @dataclass(frozen=True)
@@ -136,11 +137,11 @@ class Plan:
         )
 
     def _base_environment(self) -> dict[str, str]:
-        """Little of the caller's environment, and any `MILL_…` setting; what the plan itself sets wins over both.
+        """Little of the caller's environment, and any `MILL_…` or `OTEL_…` setting; what the plan itself sets wins over both.
 
         Two are the caller's to choose: `MILL_STORE__URL`, an S3 server in place of the folder, and `MILL_ACCESS__REGISTRATION`.
         """
-        own = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith("MILL_")}
+        own = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith(_SETTINGS)}
         return own | dict(self.options.environment or {}) | {"PYTHONUNBUFFERED": "1", "TZ": "UTC", "NO_PROXY": "*"}
 
     def _control_environment(self) -> dict[str, str]:

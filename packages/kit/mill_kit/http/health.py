@@ -20,7 +20,7 @@ _CHECK_SECONDS = 3.0
 class Health:
     """`required` checks decide readiness, `optional` ones are only shown. `draining` makes the service unready at once.
 
-    `last` is what each part said when last asked.
+    `last` is what each part said when last asked. `shown` adds facts to the detailed answer that make nobody unready.
     """
 
     service: str
@@ -30,6 +30,7 @@ class Health:
     started: bool = False
     draining: bool = False
     last: dict[str, bool] = field(default_factory=dict[str, bool])
+    shown: Mapping[str, Callable[[], object]] = field(default_factory=dict[str, "Callable[[], object]"])
     _since: float = field(default_factory=time.monotonic)
 
     def routes(self) -> list[Route]:
@@ -67,6 +68,7 @@ class Health:
             "version": self.version,
             "uptime_seconds": round(time.monotonic() - self._since, 3),
             "checks": {**required, **optional},
+            **{name: fact() for name, fact in self.shown.items()},
         }
         return JSONResponse(body, 200 if healthy else 503)
 

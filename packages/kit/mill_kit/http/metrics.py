@@ -56,12 +56,12 @@ class MetricsMiddleware:
             await self._app(scope, receive, send_and_note)
         finally:
             self._metrics.active.dec()
-            route, method = _template(scope), scope["method"]
+            route, method = template(scope), scope["method"]
             self._metrics.requests.labels(method, route, str(status)).inc()
             self._metrics.durations.labels(method, route).observe(time.perf_counter() - begun)
 
 
-def _template(scope: Scope) -> str:
+def template(scope: Scope) -> str:
     """FastAPI notes its own routes in the scope; of a plain Starlette route it notes the endpoint alone."""
     path = getattr(scope.get("route") or _by_endpoint(scope), "path", None)
     return path if isinstance(path, str) else "unmatched"

@@ -13,6 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mill_kit import trace
 from mill_kit.logs import get_logger
+from mill_kit.telemetry.http import SPAN, first_name, tell
+from mill_kit.telemetry.tracer import OFF, Kind, Tracer
 
 _HEADER = b"x-request-id"
 _TRACE = trace.HEADER.encode()
@@ -28,8 +30,9 @@ def current_request_id() -> str | None:
 class RequestIdMiddleware:
     """Pure ASGI. Goes outermost, so that every other layer logs with the ids. Health and metrics leave no line."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, tracer: Tracer = OFF) -> None:
         self._app = app
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -37,6 +40,8 @@ class RequestIdMiddleware:
         given, told = _headers(scope)
         identity = given.decode() if _WELL_FORMED.fullmatch(given) else secrets.token_hex(16)
         status, begun = 0, time.perf_counter()
+        quiet = _QUIET.fullmatch(scope["path"]) is not None
+        tracer = OFF if quiet else self._tracer
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -48,12 +53,16 @@ class RequestIdMiddleware:
         token = _current.set(identity)
         with (
             structlog.contextvars.bound_contextvars(request_id=identity),
-            trace.working_in(trace.begin(told)),
+            tracer.entry(first_name(scope), told, Kind.SERVER) as span,
         ):
+            if span.recording:
+                scope[SPAN] = span
             try:
                 await self._app(scope, receive, send_with_id)
             finally:
-                if not _QUIET.fullmatch(scope["path"]):
+                if span.recording:
+                    tell(span, scope, status, identity)
+                if not quiet:
                     _tell(scope, status, time.perf_counter() - begun)
                 _current.reset(token)
 
