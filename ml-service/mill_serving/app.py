@@ -14,6 +14,8 @@ from mill_kit.http.health import Check, Health, HealthCollector
 from mill_kit.logs import get_logger
 from mill_kit.store import ObjectStore
 from mill_kit.store.open import open_store
+from mill_kit.telemetry import Tracer, open_tracer
+from mill_kit.telemetry.store import traced
 
 from mill_serving.access import Access
 from mill_serving.admission import Arrivals, Lane
@@ -64,6 +66,7 @@ class Parts:
     health: Health
     front: Front
     documents: FastAPI
+    tracer: Tracer
     store_source: StoreSource
     line: RedisLine | None
     redis_source: RedisSource | None
@@ -97,7 +100,8 @@ def create_app(settings: Settings, seat: Seat | None = None) -> Parts:
     """
     serving = settings.serving
     packages = private_folder(serving.cache_dir / "packages")
-    store = StoreHandle(_opener(settings.store))
+    tracer = _tracer(settings, seat)
+    store = StoreHandle(_opener(settings.store, tracer))
     keeper = SnapshotKeeper(serving.cache_dir / "snapshot.json", _publishers(settings), serving.snapshot_max_age_hours)
     folder = PackageFolder(packages, store)
     registry = Registry[LoadedModel](folder.load, serving.cache_bytes // (seat.count if seat else 1))
@@ -117,6 +121,7 @@ def create_app(settings: Settings, seat: Seat | None = None) -> Parts:
         health=health,
         front=_front(engine, documents, serving, health),
         documents=documents,
+        tracer=tracer,
         store_source=source,
         line=line,
         redis_source=listener,
@@ -207,13 +212,19 @@ def _publishers(settings: Settings) -> dict[str, Any]:
     return {signing.key_id(key): key}
 
 
-def _opener(store: StoreSettings) -> Callable[[], ObjectStore] | None:
+def _tracer(settings: Settings, seat: Seat | None) -> Tracer:
+    """Each worker follows its own requests, where the caller wants them followed."""
+    replica = settings.serving.replica
+    return open_tracer(settings.telemetry, "ml-service", VERSION, f"{replica}/{seat.number}" if seat else replica)
+
+
+def _opener(store: StoreSettings, tracer: Tracer) -> Callable[[], ObjectStore] | None:
     url = store.url
     if url is None:
         return None
     access = store.access_key.get_secret_value() if store.access_key else None
     secret = store.secret_key.get_secret_value() if store.secret_key else None
-    return lambda: open_store(url, access, secret)
+    return lambda: traced(open_store(url, access, secret), tracer)
 
 
 def _reporter(line: RedisLine, rollout: Rollout, settings: Settings, seat: Seat | None) -> Reporter:
@@ -265,6 +276,7 @@ def _lifespan(parts: Parts) -> Any:
                 await engine.shared_answers.line.close()
             await engine.registry.close()
             engine.lane.close()
+            await asyncio.to_thread(parts.tracer.close)
 
     return lifespan
 

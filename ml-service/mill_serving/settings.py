@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from mill_kit.http.cors import origins_of
+from mill_kit.telemetry import TelemetrySettings
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -116,3 +117,4 @@ class Settings(BaseSettings):
     serving: ServingSettings = ServingSettings()
     journal: JournalSettings = JournalSettings()
     cors: CorsSettings = CorsSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
