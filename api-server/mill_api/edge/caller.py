@@ -5,13 +5,13 @@ remembered for a while; until then its requests count for their address, so that
 """
 
 import hashlib
-import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mill_contracts.tokens import API_KEY_PREFIX
+from mill_kit.http.addresses import counted_address
 from starlette.types import Scope
 
 from mill_api.access.caller import Caller
@@ -19,7 +19,6 @@ from mill_api.access.tokens import TokenSigner
 from mill_api.errors import Unauthenticated
 
 _MOST_KEYS, _KEY_SECONDS = 10_000, 300.0
-_WHOLE_NETWORK = 64
 
 
 @dataclass
@@ -57,19 +56,8 @@ def caller_of(scope: Scope, tokens: TokenSigner, keys: KeyMemory) -> Caller:
 
 
 def address_of(scope: Scope) -> str:
-    """An IPv6 customer has a whole /64, so that counts as one address."""
     client = scope.get("client")
-    if not client:
-        return "unknown"
-    try:
-        address = ipaddress.ip_address(client[0])
-    except ValueError:
-        return str(client[0])[:64]
-    if address.version == 4:
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((int(address), _WHOLE_NETWORK), strict=False))
+    return counted_address(client[0]) if client else "unknown"
 
 
 def _secret(scope: Scope) -> str:

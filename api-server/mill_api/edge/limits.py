@@ -1,8 +1,6 @@
 """How often somebody may ask: the layer that counts, and refuses with 429. Put around the application by `layers`.
 
 A refused request goes the same way as every other (workspace, security headers, metrics) and is answered by `Refusals`, innermost.
-Headers follow draft-ietf-httpapi-ratelimit-headers-06 (`RateLimit-Limit`, `-Remaining`, `-Reset`, `-Policy`), and the older
-`X-RateLimit-…`, whose reset is a Unix time.
 """
 
 import re
@@ -11,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mill_kit.gcra import SCRIPT, Bucket, Level, LocalBuckets, Rate, arguments, levels
+from mill_kit.http.limits import asks_too_often, limit_headers
 from mill_kit.http.problems import problem_response
 from mill_kit.logs import get_logger
 from redis.asyncio import Redis
@@ -20,8 +20,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mill_api.access.caller import CALLER, Caller
 from mill_api.cache import run_script
 from mill_api.edge.caller import KeyMemory, caller_of
-from mill_api.edge.gcra import SCRIPT, Bucket, Level, LocalBuckets, Rate, arguments, levels
-from mill_api.errors import TooManyRequests
 from mill_api.settings import LimitSettings
 
 _EXEMPT = re.compile(r"/(health(/[a-z]+)?|metrics)")
@@ -77,7 +75,7 @@ class RateLimit:
             tightest = min(found, key=_room)
             send = _with_headers(send, tightest)
             if tightest.refused:
-                scope[_REFUSAL] = _problem(tightest)
+                scope[_REFUSAL] = asks_too_often(tightest)
         await self._app(scope, receive, send)
         self._learn(caller)
 
@@ -121,28 +119,8 @@ def _room(level: Level) -> tuple[int, float]:
     return -level.retry_after, level.remaining / level.bucket.rate.burst
 
 
-def _problem(level: Level) -> TooManyRequests:
-    rate = level.bucket.rate
-    return TooManyRequests(
-        f"This {level.bucket.name} asks too often: {rate.per_minute:g} requests a minute, {rate.burst} at once. "
-        f"Try again in {level.retry_after} s",
-        headers={"Retry-After": str(level.retry_after)},
-    )
-
-
 def _with_headers(send: Send, level: Level) -> Send:
-    rate = level.bucket.rate
-    limit, remaining = str(rate.burst).encode(), str(level.remaining).encode()
-    policy = f'{rate.per_minute:g};w=60;burst={rate.burst};name="{level.bucket.name}"'
-    headers = [
-        (b"ratelimit-limit", limit),
-        (b"ratelimit-remaining", remaining),
-        (b"ratelimit-reset", str(level.full_after).encode()),
-        (b"ratelimit-policy", policy.encode()),
-        (b"x-ratelimit-limit", limit),
-        (b"x-ratelimit-remaining", remaining),
-        (b"x-ratelimit-reset", str(int(time.time()) + level.full_after).encode()),
-    ]
+    headers = [(name.lower().encode(), value.encode()) for name, value in limit_headers(level).items()]
 
     async def send_counted(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from httpx import AsyncClient, Response
-from mill_api.edge.gcra import Bucket, LocalBuckets, Rate
 from mill_api.testing import Person, register
+from mill_kit.gcra import Bucket, LocalBuckets, Rate
 
 MakeClient = Callable[..., AbstractAsyncContextManager[AsyncClient]]
 TIGHT: dict[str, Any] = {"enabled": True, "per_minute": 6, "burst": 5}

@@ -1,7 +1,8 @@
 """Token buckets as one number each (GCRA): the moment at which a bucket will be full again. In Redis and in this process.
 
 A bucket of `burst` tokens gets `per_minute` new ones a minute; a request takes one from each bucket it belongs to, or from none
-of them. Times are microseconds: in Redis its own clock, so that all api-servers agree.
+of them. Times are microseconds: in Redis its own clock, so that all api-servers agree. Used by the api-server's edge, request by
+request; ml-service takes from buckets in its own process and settles with Redis afterwards (`CHARGE`).
 """
 
 import math
@@ -37,6 +38,22 @@ end
 return answer
 """
 """For every key: how long until its bucket is full without and with this request, and by how much the request comes too early."""
+
+
+CHARGE = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+local answer = {}
+for i, key in ipairs(KEYS) do
+  local full = tonumber(redis.call('GET', key) or '0')
+  if full < now then full = now end
+  full = full + tonumber(ARGV[i])
+  if full > now then redis.call('SET', key, string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000) + 1) end
+  answer[i] = string.format('%.0f', full - now)
+end
+return answer
+"""
+"""For every key: add what was taken elsewhere (tokens times the interval), and say how long until its bucket is full."""
 
 
 @dataclass(frozen=True)
