@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 Services = dict[str, dict[str, Any]]
 
@@ -161,3 +162,13 @@ def test_what_is_mounted_exists(root: Path, services: Services) -> None:
             if source.startswith("./"):
                 assert (root / source).exists(), f"{name}: {source}"
                 assert volume.endswith(":ro"), f"{name}: {volume}"
+
+
+def test_traces_switch_on_every_service_that_follows_work_and_publish_nothing(root: Path, services: Services) -> None:
+    overlay = yaml.safe_load((root / "deploy" / "traces.yml").read_text())
+    ours = {name for name, one in services.items() if one["image"].partition(":")[0] in OURS}
+    assert set(overlay["services"]) == ours - {"migrate", "flower", "object-volume"}
+    for one in overlay["services"].values():
+        assert set(one) == {"networks", "environment"}
+        assert one["networks"] == ["traces"]
+        assert one["environment"]["MILL_TELEMETRY__ENABLED"] == "true"
