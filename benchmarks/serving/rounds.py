@@ -3,11 +3,12 @@
 Every finished measurement is appended to a file at once, so that an interrupted run can go on.
 """
 
+import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -125,6 +126,17 @@ def _as_read(document: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(document))
 
 
+@contextmanager
+def alone(lock: Path | None) -> Generator[None]:
+    """While this lasts, other work on the machine that locks the same file waits."""
+    if lock is None:
+        yield
+        return
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 @dataclass(frozen=True)
 class Turn:
     """One measurement: `seconds` of one server under one load."""
@@ -138,9 +150,11 @@ class Turn:
 class Stage:
     """The running servers of one model. Use as a context: everything is stopped at the end."""
 
-    def __init__(self, model: Model, plan: Plan, cache: Path, work: Path, journal: Journal, say: Say) -> None:
+    def __init__(
+        self, model: Model, plan: Plan, cache: Path, work: Path, journal: Journal, say: Say, lock: Path | None = None
+    ) -> None:
         self.model, self.plan, self.cache, self.work = model, plan, cache, work
-        self.journal, self.say = journal, say
+        self.journal, self.say, self.lock = journal, say, lock
         self.running: dict[str, Running] = {}
         self._scripts: dict[tuple[str, Asking, str], Path] = {}
         self._closing = ExitStack()
@@ -246,6 +260,10 @@ class Stage:
         return [form for name, kind, form in self._scripts if (name, kind) == (server.name, asking)]
 
     def measure(self, turn: Turn) -> None:
+        with alone(self.lock):
+            self._measure(turn)
+
+    def _measure(self, turn: Turn) -> None:
         running, script = self.running[turn.server], self._scripts[turn.server, turn.workload.asking, turn.form]
         port, connections = running.server.port, turn.workload.connections
         try:

@@ -73,6 +73,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--side-rounds", type=int, help=side)
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement")
     parser.add_argument("--minutes", type=float, help="stop measuring after these; --resume goes on")
+    parser.add_argument("--lock", type=Path, help="lock this file for each measurement: other work that locks it waits")
     parser.add_argument("--resume", action="store_true", help="go on with the rounds that were measured already")
     parser.add_argument(
         "--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds of {QUICK_SECONDS} s: proves that everything works"
@@ -116,7 +117,7 @@ def one_model(name: str, options: argparse.Namespace, journal: Journal, console:
         say(f"{name}: {models.WORDS[name]}")
         Path(folder).chmod(0o711)  # nginx's workers are nobody when we are root, and spool bodies below it
         model = models.build(name, options.cache / "models")
-        with Stage(model, plan, options.cache, Path(folder) / "work", journal, say) as stage:
+        with Stage(model, plan, options.cache, Path(folder) / "work", journal, say, options.lock) as stage:
             turns = stage.turns()
             say(f"{name}: {len(turns)} measurements, about {expected(turns, plan):.0f} minutes")
             task = bar.add_task(name, total=len(turns))

@@ -153,6 +153,7 @@ def _engine(settings: Settings, rollout: Rollout, seat: Seat | None, journal: Jo
         census=Census(statistics, rollout.registry, answers, lane, arrivals, journal, seat, shared),
         journal=journal,
         inline_microseconds=serving.inline_microseconds,
+        inline_block_microseconds=serving.inline_block_microseconds,
         version=VERSION,
         default_model=serving.default_model,
         shared_answers=shared,
@@ -178,13 +179,13 @@ def _front(engine: Engine, documents: FastAPI, serving: ServingSettings, health:
         Caps(serving.max_batch_rows, body_bytes),
     )
     one = PredictDoor(engine, statistics, ids, body_bytes, serving.open_requests)
+    infer = InferenceDoor(engine, doorway, caps, health)
     sides = (
-        InferenceDoor(engine, doorway, caps, health),
         ScoringDoor(engine, doorway, caps, health, serving.default_model),
         ModelDoor(engine, doorway, caps),
     )
     batch, explain = BatchDoor(engine, doorway, caps), ExplainDoor(engine, doorway, caps)
-    return Front(one, batch, explain, sides, documents, statistics)
+    return Front(one, batch, explain, infer, sides, documents, statistics)
 
 
 def _tally(engine: Engine, line: RedisLine, replica: str) -> DayTally:

@@ -1,5 +1,5 @@
-"""Uvicorn's connection with a shorter way for hot requests: single rows are answered as soon as their last byte is parsed, without
-task or scope, and batches of an ordinary size begin when they are complete.
+"""Uvicorn's connection with a shorter way for hot requests: single rows and short batches are answered as soon as their last byte is
+parsed, without task or scope, and batches of an ordinary size begin when they are complete.
 
 `server` hands it to uvicorn. All parsing, limits and answers of other requests stay uvicorn's, and a request that turns out not to
 be hot is handed to it as if it had just begun. See docs/adr/0012-a-short-way-through-uvicorn.md.
@@ -16,11 +16,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 Headers = list[tuple[bytes, bytes]]
-HotAnswer = Callable[[bytes, Headers, bytes], tuple[bytes, bytes] | None]
-"""Path as on the wire, headers, body to (JSON body, request id), or None where the ASGI app must answer."""
+HotAnswer = Callable[[bytes, Headers, bytes], tuple[bytes, bytes, bytes] | None]
+"""Path as on the wire, headers, body to (body, request id, header lines that say what the body is), or None where the ASGI app
+must answer."""
 
 _HOT = (b"/predict/", b"/v2/models/", b"/models/")
-_LONGEST_ROW = 1 << 16
 _LONGEST_BODY = 1 << 20
 """Held before anybody is asked who sends it, so no more than that: a batch in one piece spares a dozen turns of the loop."""
 
@@ -36,7 +36,7 @@ class Heads:
         if state.default_headers is not self._made_for:
             self._made_for = state.default_headers
             lines = b"".join(b"%b: %b\r\n" % pair for pair in state.default_headers)
-            self._text = b"HTTP/1.1 200 OK\r\n" + lines + b"content-type: application/json\r\ncontent-length: "
+            self._text = b"HTTP/1.1 200 OK\r\n" + lines
         return self._text
 
 
@@ -98,18 +98,16 @@ class HotConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         if self._is_hot:
-            answered = None
-            if self._hot_length <= _LONGEST_ROW:
-                answered = self.answer(self.url, self.headers, b"".join(self._hot_body))
+            body = self._hot_body[0] if len(self._hot_body) == 1 else b"".join(self._hot_body)
+            answered = self.answer(self.url, self.headers, body)
             if answered is not None:
-                self._is_hot = False
-                payload, request_id = answered
-                head = self.heads.of(self.server_state)
-                self.transport.write(b"%b%d\r\nx-request-id: %b\r\n\r\n%b" % (head, len(payload), request_id, payload))
+                self._is_hot, self._hot_body = False, []
+                self._write(*answered)
                 self.server_state.total_requests += 1
                 if self.timeout_keep_alive_task is None:
                     self._await_more(self.timeout_keep_alive)
                 return
+            self._hot_body = [body]
             self._cool_down()
         super().on_message_complete()
         if not self.pipeline:
@@ -152,6 +150,12 @@ class HotConnection(HttpToolsProtocol):
         if self._answering is not None and self.cycle.disconnected:
             self._answering.cancel()
         self._unset_keepalive_if_required()
+
+    def _write(self, payload: bytes, request_id: bytes, about: bytes) -> None:
+        head = self.heads.of(self.server_state)
+        self.transport.write(
+            b"%b%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n%b" % (head, about, len(payload), request_id, payload)
+        )
 
     def _await_more(self, seconds: float) -> None:
         if not self.transport.is_closing():

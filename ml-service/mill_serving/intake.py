@@ -50,11 +50,16 @@ class Intake:
 
     def matrix(self, matrix: NDArray[Any], pointer: str = INPUTS) -> Predictions:
         """(n, features), in the order of the signature. Raises `InvalidInput` as `rows` does."""
-        encoded = self.package.read_matrix(matrix) if self.takes_any_category else None
-        if encoded is not None:
-            return self.package.predict_encoded(encoded, self.threads)
+        found = self.quickly(matrix)
+        if found is not None:
+            return found
         features = self.package.signature.features
         return self.table({feature.name: matrix[:, number] for number, feature in enumerate(features)}, pointer)
+
+    def quickly(self, matrix: NDArray[Any]) -> Predictions | None:
+        """What `matrix` finds, where nothing is unusual. Raises `InvalidInput` where a prediction is not finite."""
+        encoded = self.package.read_matrix(matrix) if self.takes_any_category else None
+        return None if encoded is None else self.package.predict_encoded(encoded, self.threads)
 
     @property
     def takes_any_category(self) -> bool:

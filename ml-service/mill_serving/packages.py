@@ -18,6 +18,7 @@ from mill_pack import Package, Signature, open_package
 from mill_serving.answers import AnswerCache
 from mill_serving.errors import ModelUnavailable
 from mill_serving.files import only_one, sha256_of
+from mill_serving.pace import Pace
 from mill_serving.single import SingleRow
 from mill_serving.targets import Target
 
@@ -26,13 +27,17 @@ _COST_ROUNDS = 15
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """An open package and what one row of it costs, in µs, measured on its own golden rows: to predict, and to look up instead."""
+    """An open package and what one row of it costs, in µs, measured on its own golden rows: to predict, and to look up instead.
+
+    `pace` is what its blocks cost, learnt from those that are asked for.
+    """
 
     package: Package
     nbytes: int
     row_microseconds: float
     lookup_microseconds: float
     single: SingleRow | None
+    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass

@@ -72,6 +72,7 @@ class ServingSettings(_Concern):
     grpc_host: str = "127.0.0.1"
     grpc_port: int | None = Field(default=None, ge=1, le=65535)
     inline_microseconds: float = Field(default=100.0, ge=0)
+    inline_block_microseconds: float = Field(default=1000.0, ge=0)
     workers: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=2, ge=1, le=64)
     open_requests: int = Field(default=5000, ge=1)

@@ -55,11 +55,7 @@ def test_a_scored_file_as_csv_holds_no_formula(tmp_path: Path) -> None:
     )
     for formula in FORMULAS:
         found = Predictions(
-            [formula, "plain"],
-            labels=(formula, "plain"),
-            probabilities=np.array([[0.9, 0.1], [0.2, 0.8]]),
-            confidence=np.array([0.9, 0.8]),
-            low_confidence=np.array([False, False]),
+            labels=(formula, "plain"), probabilities=np.array([[0.9, 0.1], [0.2, 0.8]]), winners=np.array([0, 1])
         )
         target = tmp_path / "scored.csv"
         with PredictionFile(target, "csv", probabilities=True) as file:
@@ -71,7 +67,7 @@ def test_a_scored_file_as_csv_holds_no_formula(tmp_path: Path) -> None:
 
 def test_the_predictions_of_ml_service_as_csv_hold_no_formula() -> None:
     for formula in (*FORMULAS, "-1"):
-        found = Predictions([formula, "plain"], labels=(formula, "plain"), low_confidence=np.array([False, False]))
+        found = Predictions(labels=(formula, "plain"), winners=np.array([0, 1]))
         written = cells(write_table("csv", found, probabilities=False).decode())
         assert [cell for cell in written if dangerous(cell)] == [], formula
         assert formula != "-1" or "-1" in written

@@ -43,8 +43,8 @@ def _joined(found: Predictions, separator: int, *, shown: bool) -> bytes:
 
 def _numbers(found: Predictions) -> tuple[list[float], NDArray[np.int64]]:
     if found.probabilities is None or found.winners is None:
-        values: Any = found.values
-        return values.tolist(), np.zeros(len(values), dtype=np.int64)
+        values: list[float] = [] if found.numbers is None else found.numbers.tolist()
+        return values, np.zeros(len(values), dtype=np.int64)
     return found.probabilities.ravel().tolist(), found.winners
 
 

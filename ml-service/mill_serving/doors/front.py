@@ -15,8 +15,9 @@ from mill_serving.deadline import HEADER as DEADLINE_HEADER
 from mill_serving.doors.batch import BatchDoor
 from mill_serving.doors.doorway import known_method
 from mill_serving.doors.explain import ExplainDoor
-from mill_serving.doors.http import Headers, answer_problem, read_head
+from mill_serving.doors.http import Answered, Headers, answer_problem, read_head
 from mill_serving.doors.predict import PredictDoor
+from mill_serving.doors.v2.rest import InferenceDoor
 from mill_serving.errors import InvalidRequest
 from mill_serving.statistics import Statistics
 
@@ -43,6 +44,7 @@ class Front:
     one: PredictDoor
     batch: BatchDoor
     explain: ExplainDoor
+    infer: InferenceDoor
     sides: tuple[SideDoor, ...]
     documented: ASGIApp
     statistics: Statistics
@@ -67,7 +69,7 @@ class Front:
                 if not await self._hears_deadline(scope, send):
                     return None
                 return await self.one.serve(scope, receive, send, parsed[1], proba=parsed[0] == "proba")
-        for side in self.sides:
+        for side in (self.infer, *self.sides):
             app = side.at(path)
             if app is not None:
                 return await app(scope, receive, send)
@@ -88,12 +90,19 @@ class Front:
                     return False
         return True
 
-    def answer_now(self, path: bytes, headers: Headers, body: bytes) -> tuple[bytes, bytes] | None:
-        """The answer to an ordinary row without waiting, for a path met before; None where the ASGI app must answer."""
-        parsed = None if self.is_draining else self._paths.get(path)
-        if parsed is None or parsed[0] != "one":
+    def answer_now(self, path: bytes, headers: Headers, body: bytes) -> Answered | None:
+        """The answer to an ordinary row or a short batch without waiting; None where the ASGI app must answer.
+
+        Our own paths take this way once they were met.
+        """
+        if self.is_draining:
             return None
-        return self.one.answer_now(headers, body, parsed[1])
+        parsed = self._paths.get(path)
+        if parsed is None:
+            return self.infer.answer_now(path, headers, body)
+        if parsed[0] == "one":
+            return self.one.answer_now(headers, body, parsed[1])
+        return self.batch.answer_now(headers, body, parsed[1]) if parsed[0] == "batch" else None
 
     def _parse(self, path: bytes) -> Parsed | None:
         """`/predict/a%2Fb/batch` is a batch for `a/b`; without encoding, all but a last `/batch` or `/explain` is the name."""

@@ -22,6 +22,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 Headers = list[tuple[bytes, bytes]]
+Answered = tuple[bytes, bytes, bytes]
+"""An answer of the short way: body, request id, header lines that say what the body is."""
+
+JSON_LINES = b"content-type: application/json\r\n"
 
 
 class RequestIds:

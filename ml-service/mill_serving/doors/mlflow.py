@@ -104,11 +104,11 @@ class ScoringDoor:
                 features = loaded.package.signature.features
                 rows = read_table(form, body, features, self.caps, header=parameters.get("header") != "absent")
                 found = intake.rows(rows) if isinstance(rows, list) else intake.table(rows)
-                return len(found.values), _answer(found, {})
+                return len(found), _answer(found, {})
             block = read_block(loaded.package, body, self.caps.rows) if intake.takes_any_category else None
             if block is not None:
                 found = intake.package.predict_encoded(block.encoded, intake.threads)
-                return len(found.values), _answer(found, checked(block.document))
+                return len(found), _answer(found, checked(block.document))
             document = _document(body)
             given = rows_of_document(document, [feature.name for feature in loaded.package.signature.features])
             self.caps.check(len(given))

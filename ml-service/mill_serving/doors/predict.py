@@ -12,6 +12,8 @@ from mill_serving.doors import wire
 from mill_serving.doors.doorway import foreseen, known_method
 from mill_serving.doors.encodings import unpack
 from mill_serving.doors.http import (
+    JSON_LINES,
+    Answered,
     ClientLeft,
     Head,
     Headers,
@@ -31,6 +33,7 @@ from mill_serving.targets import Target
 
 ONE = "/predict/{model}"
 _CLIENT_CLOSED = 499
+_LONGEST_ROW = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -89,11 +92,11 @@ class PredictDoor:
         milliseconds = (time.perf_counter() - begun) * 1e3
         return wire.encode(_answer_one(target, prediction, request.return_probabilities, cached, milliseconds, head))
 
-    def answer_now(self, headers: Headers, body: bytes, name: str) -> tuple[bytes, bytes] | None:
-        """An ordinary row, answered and counted at once: (body, request id). None, and nothing counted, for all else."""
+    def answer_now(self, headers: Headers, body: bytes, name: str) -> Answered | None:
+        """An ordinary row, answered and counted at once. None, and nothing counted, for all else."""
         begun = time.perf_counter()
         head = read_headers(headers, self.ids)
-        if head.is_special or len(body) > self.limit:
+        if head.is_special or len(body) > min(self.limit, _LONGEST_ROW):
             return None
         try:
             payload = self.engine.quick_answer(self.engine.find(name, head.secret), body, begun, head.request_id)
@@ -102,7 +105,7 @@ class PredictDoor:
         if payload is None:
             return None
         self.statistics.answered("POST", ONE, 200, time.perf_counter() - begun)
-        return payload, head.request_id
+        return payload, head.request_id, JSON_LINES
 
     async def wrong_method(self, scope: Scope, send: Send) -> None:
         problem = MethodNotAllowed()

@@ -154,6 +154,7 @@ def test_refusals_under_overload_are_quick_and_say_when_to_come_back(
         "MILL_SERVING__THREADS": "1",
         "MILL_SERVING__WAITING_BLOCKS": "4",
         "MILL_SERVING__WAITING_BLOCKS_PER_MODEL": "4",
+        "MILL_SERVING__INLINE_BLOCK_MICROSECONDS": "0",
     }
     heavy = httpx.Request("POST", "http://x", json={"inputs": [ROW] * 10_000}).content
     light = {"inputs": [ROW]}

@@ -27,21 +27,46 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """n answers. `values`: a list of labels or (n,) numbers; `probabilities` (n, K) in the order of `labels`.
+    """n answers. `probabilities` (n, K) are in the order of `labels`, `winners` (n,) the columns that won; `numbers` (n,) a regression's.
 
-    `winners` are the columns of `probabilities` that `values` name.
-    `unseen` counts, by feature, the rows whose category is unknown to the model; `warnings` say the same in words.
+    A confidence below `below` is marked as low. `unseen` counts, by feature, the rows whose category is unknown to the model;
+    `warnings` say the same in words.
     """
 
-    values: list[str] | FloatArray
+    numbers: FloatArray | None = None
     labels: tuple[str, ...] = ()
     probabilities: FloatArray | None = None
-    confidence: FloatArray | None = None
-    low_confidence: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    winners: NDArray[np.int64] | None = None
+    below: float = 0.0
     warnings: tuple[str, ...] = ()
     rows_with_missing: int = 0
     unseen: Mapping[str, int] = field(default_factory=dict[str, int])
-    winners: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        found = self.numbers if self.winners is None else self.winners
+        return 0 if found is None else len(found)
+
+    @property
+    def values(self) -> list[str] | FloatArray:
+        """Labels, or (n,) numbers; made anew at each call, as are `confidence` and `low_confidence`."""
+        if self.winners is None:
+            return np.empty(0) if self.numbers is None else self.numbers
+        return list(map(self.labels.__getitem__, self.winners.tolist()))
+
+    @property
+    def confidence(self) -> FloatArray | None:
+        """(n,) the winners' probabilities; None for a regression."""
+        if self.probabilities is None or self.winners is None:
+            return None
+        width = self.probabilities.shape[1]
+        places: NDArray[np.int64] = np.arange(0, len(self) * width, width, dtype=np.int64) + self.winners
+        return self.probabilities.ravel().take(places)
+
+    @property
+    def low_confidence(self) -> NDArray[np.bool_]:
+        """(n,)"""
+        confidence = self.confidence if self.below > 0.0 else None
+        return np.zeros(len(self), dtype=np.bool_) if confidence is None else confidence < self.below
 
 
 class Decider:
@@ -51,7 +76,6 @@ class Decider:
         rules = manifest.postprocessing
         classes = manifest.signature.classes
         self.labels = tuple(rules.class_labels.get(name, name) for name in classes)
-        self._label_array = np.array(self.labels, dtype=object)
         self._below = rules.low_confidence_below or 0.0
         self._threshold = rules.decision_threshold
         self._positive = classes.index(rules.positive_class) if rules.positive_class is not None else 1
@@ -83,20 +107,15 @@ class Decider:
         if not finite.all():
             raise _not_finite(int(np.argmin(finite.all(axis=1))))
         if not self.labels:
-            nothing = np.zeros(len(outputs), dtype=np.bool_)
             values = np.ascontiguousarray(outputs[:, 0])
-            return Predictions(values, low_confidence=nothing, warnings=warnings, rows_with_missing=rows_with_missing)
-        winners = self._winners(outputs)
-        confidence = outputs[np.arange(len(outputs)), winners]
+            return Predictions(values, warnings=warnings, rows_with_missing=rows_with_missing)
         return Predictions(
-            values=self._label_array[winners].tolist(),
             labels=self.labels,
             probabilities=outputs,
-            confidence=confidence,
-            low_confidence=confidence < self._below,
+            winners=self._winners(outputs).astype(np.int64, copy=False),
+            below=self._below,
             warnings=warnings,
             rows_with_missing=rows_with_missing,
-            winners=winners.astype(np.int64, copy=False),
         )
 
     def _winners(self, outputs: FloatArray) -> NDArray[np.intp]:

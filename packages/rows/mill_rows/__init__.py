@@ -5,7 +5,7 @@ such a body again with their own, slower reader, which is the authority. `mill_p
 of ml-service hand it their bodies.
 """
 
-from mill_rows._native import Reader, join_rows, read_flat
+from mill_rows._native import Reader, join_pieces, join_rows, read_flat
 from mill_rows.plan import Categories, Feature, Kind, Write, reader_of
 
-__all__ = ["Categories", "Feature", "Kind", "Reader", "Write", "join_rows", "read_flat", "reader_of"]
+__all__ = ["Categories", "Feature", "Kind", "Reader", "Write", "join_pieces", "join_rows", "read_flat", "reader_of"]

@@ -1,10 +1,11 @@
 """Answers are joined from numbers and pieces, and what does not fit is refused."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
-from mill_rows import join_rows
+from mill_rows import join_pieces, join_rows
 
 HEADS = (b'{"label":"a","sure":', b'{"label":"b","sure":')
 BETWEEN = (b',"all":[', b",")
@@ -39,3 +40,20 @@ def test_numbers_of_another_count_are_refused(numbers: bytes) -> None:
 def test_a_winner_that_does_not_exist_is_refused(winners: list[int]) -> None:
     with pytest.raises(ValueError, match="fit"):
         join_rows(b"[1,2,3,4,5,6]", 2, np.array(winners), MARKS, HEADS, BETWEEN, TAILS, ord(","))
+
+
+def test_texts_that_repeat_are_joined_in_order() -> None:
+    assert join_pieces(np.array([1, 0, 2, 1]), (b"no", b"yes", b"")) == b"yesnoyes"
+    assert join_pieces(np.zeros(0, dtype=np.int64), ()) == b""
+
+
+@pytest.mark.parametrize("places", [[0, 2], [-1], [2**40]])
+def test_a_place_without_a_text_is_refused(places: list[int]) -> None:
+    with pytest.raises(ValueError, match="place"):
+        join_pieces(np.array(places), (b"no", b"yes"))
+
+
+def test_places_of_another_width_are_refused() -> None:
+    narrow: Any = np.array([1], dtype=np.int32)
+    with pytest.raises(ValueError, match="int64"):
+        join_pieces(narrow, (b"no", b"yes"))

@@ -160,6 +160,20 @@ def columns(count: int) -> dict[str, np.ndarray[Any, Any]]:
     }
 
 
+def shifted(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The same numbers at an address no number should have, as tensors behind a text have it."""
+    return np.frombuffer(b"x" + values.tobytes(), dtype=values.dtype, offset=1)
+
+
+def test_columns_that_are_not_aligned_are_read_too(reader: Reader, rows_of: Callable[[Any], Any]) -> None:
+    table = columns(40)
+    askew = {name: values if values.dtype == object else shifted(values) for name, values in table.items()}
+    assert not askew["at"].flags.aligned
+    found, expected = reader.columns(tuple(askew.values()), 40), reader.columns(tuple(table.values()), 40)
+    assert found is not None
+    assert found == expected
+
+
 def test_columns_of_any_type_and_stride_are_read_like_rows(reader: Reader, rows_of: Callable[[Any], Any]) -> None:
     table = columns(700)
     wide = np.zeros((700, 3))

@@ -49,7 +49,7 @@ class PredictionFile:
             self._writer = self._open(table.schema)
             self.columns = tuple(titles)
         self._writer.write_table(table)
-        self.rows += len(predictions.values)
+        self.rows += len(predictions)
 
     def __enter__(self) -> Self:
         return self
@@ -70,7 +70,7 @@ class PredictionFile:
         return pq.ParquetWriter(self._partial, schema, compression="zstd")
 
     def _own_columns(self, predictions: Predictions) -> list[tuple[str, Any]]:
-        count = len(predictions.values)
+        count = len(predictions)
         own: list[tuple[str, Any]] = [
             ("row", pa.array(range(self.rows + 1, self.rows + count + 1), type=pa.int64())),
             ("prediction", pa.array(predictions.values, type=pa.string() if predictions.labels else pa.float64())),

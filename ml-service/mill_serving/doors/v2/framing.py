@@ -8,7 +8,7 @@ import msgspec
 from mill_pack import Predictions
 
 from mill_serving.doors.v2.skimming import Numbers, skim
-from mill_serving.doors.v2.tensors import Tensor, from_bytes, from_list, from_numbers, to_bytes
+from mill_serving.doors.v2.tensors import BYTES, Tensor, from_bytes, from_list, from_numbers, to_bytes, to_list
 from mill_serving.errors import MalformedTensor
 from mill_serving.targets import Target
 
@@ -44,6 +44,9 @@ class Asked(msgspec.Struct, frozen=True):
     id: str | None
 
 
+_SMALL_HEAD = 1 << 11
+_TEXTS = BYTES.encode()
+
 _decode = msgspec.json.Decoder(_Request).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -54,6 +57,18 @@ def read_request(body: bytes, header_length: bytes) -> Asked:
     skimmed = skim(head)
     asked = _asked(skimmed.text, tail, skimmed.arrays) if skimmed is not None else None
     return asked if asked is not None else _surely(head, tail)
+
+
+def read_numbers(body: bytes, header_length: bytes) -> Asked | None:
+    """What `read_request` finds where all tensors are numbers that need not become objects. Raises `MalformedTensor`."""
+    head, tail = _split(body, header_length)
+    skimmed = skim(head)
+    if skimmed is None and len(head) > _SMALL_HEAD:
+        return None
+    text = bytes(head) if skimmed is None else skimmed.text
+    if _TEXTS in text or b"\\" in text:
+        return None
+    return _asked(text, tail, () if skimmed is None else skimmed.arrays)
 
 
 def _surely(head: memoryview, tail: memoryview) -> Asked:
@@ -103,7 +118,7 @@ def render(asked: Asked, target: Target, found: Predictions, outputs: Sequence[T
             tail.append(to_bytes(output))
             about["parameters"] = {"binary_data_size": len(tail[-1])}
         else:
-            about["data"] = output.values.tolist()
+            about["data"] = to_list(output)
         described.append(about)
     document: dict[str, Any] = {"model_name": target.name, "model_version": str(target.version)}
     if asked.id is not None:

@@ -6,13 +6,15 @@ Outputs: `predict` (label or value), `probabilities` [n, classes], `confidence`,
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from mill_contracts.tables import ColumnKind
 from mill_pack import Package, Predictions, Signature
+from numpy.typing import NDArray
 
 from mill_serving.doors.tables.forms import Caps
-from mill_serving.doors.v2.tensors import BOOL, BYTES, FP64, Tensor, as_objects
+from mill_serving.doors.v2.tensors import BOOL, BYTES, FP64, Tensor
 from mill_serving.errors import MalformedTensor
 from mill_serving.intake import Intake, Table
 
@@ -60,15 +62,36 @@ def infer(
 ) -> tuple[Predictions, list[Tensor]]:
     """Raises `MalformedTensor`, `InvalidInput`, or what the caps say."""
     outputs = _chosen(intake.package, wanted)
-    features = intake.package.signature.features
-    if len(inputs) == 1 and len(inputs[0].shape) == 2 and inputs[0].shape[1] == len(features):
-        caps.check(inputs[0].shape[0])
-        found = intake.matrix(inputs[0].values.reshape(inputs[0].shape))
+    matrix = _matrix(intake, inputs)
+    if matrix is not None:
+        caps.check(len(matrix))
+        found = intake.matrix(matrix)
     else:
-        table = as_table(inputs, len(features))
+        table = as_table(inputs, len(intake.package.signature.features))
         caps.check(len(next(iter(table.values()))))
         found = intake.table(table)
     return found, [_output(found, name) for name in outputs]
+
+
+def infer_quickly(
+    intake: Intake, inputs: Sequence[Tensor], wanted: Sequence[str], caps: Caps
+) -> tuple[Predictions, list[Tensor]] | None:
+    """What `infer` finds in one tensor of all features, where nothing about it is unusual. Raises what `infer` does."""
+    outputs = _chosen(intake.package, wanted)
+    matrix = _matrix(intake, inputs)
+    if matrix is None:
+        return None
+    caps.check(len(matrix))
+    found = intake.quickly(matrix)
+    return None if found is None else (found, [_output(found, name) for name in outputs])
+
+
+def _matrix(intake: Intake, inputs: Sequence[Tensor]) -> NDArray[Any] | None:
+    """(n, features), of a single tensor of that shape."""
+    width = len(intake.package.signature.features)
+    if len(inputs) != 1 or len(inputs[0].shape) != 2 or inputs[0].shape[1] != width:
+        return None
+    return inputs[0].values.reshape(inputs[0].shape)
 
 
 def as_table(inputs: Sequence[Tensor], features: int) -> Table:
@@ -99,18 +122,18 @@ def _chosen(package: Package, wanted: Sequence[str]) -> list[str]:
 
 
 def _output(found: Predictions, name: str) -> Tensor:
-    rows = len(found.values)
-    if name == PREDICT:
-        if isinstance(found.values, list):
-            return Tensor(name, BYTES, (rows,), as_objects(found.values))
-        return Tensor(name, FP64, (rows,), found.values)
+    rows = len(found)
+    if name == PREDICT and found.winners is not None:
+        return Tensor(name, BYTES, (rows,), found.winners, found.labels)
+    if name == PREDICT and found.numbers is not None:
+        return Tensor(name, FP64, (rows,), found.numbers)
     if name == LOW_CONFIDENCE:
         return Tensor(name, BOOL, (rows,), found.low_confidence)
-    if found.probabilities is None or found.confidence is None:
+    if found.probabilities is None:
         raise MalformedTensor(f"a regression has no output {name!r}")
     if name == PROBABILITIES:
         return Tensor(name, FP64, found.probabilities.shape, found.probabilities.ravel())
-    if name == CONFIDENCE:
+    if name == CONFIDENCE and found.confidence is not None:
         return Tensor(name, FP64, (rows,), found.confidence)
     column = found.labels.index(name.removeprefix(PROBABILITY))
     return Tensor(name, FP64, (rows,), np.ascontiguousarray(found.probabilities[:, column]))

@@ -3,8 +3,10 @@
 Tensors may be JSON or bytes, both ways. Every refusal, also of a wrong address or method, is `{"error": "…"}`.
 """
 
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import unquote
 
@@ -14,10 +16,11 @@ from mill_kit.problems import Problem
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mill_serving.doors.doorway import Call, Doorway, Reply
+from mill_serving.doors.http import JSON_LINES, Answered, Headers, read_headers
 from mill_serving.doors.tables.forms import Caps
 from mill_serving.doors.v2 import describe
-from mill_serving.doors.v2.framing import read_request, render
-from mill_serving.doors.v2.inference import infer
+from mill_serving.doors.v2.framing import read_numbers, read_request, render
+from mill_serving.doors.v2.inference import infer, infer_quickly
 from mill_serving.doors.v2.repository import find, find_managed
 from mill_serving.engine import Engine
 from mill_serving.errors import MalformedTensor, NoSuchAddress
@@ -27,7 +30,9 @@ from mill_serving.targets import Target
 
 _PREFIX = b"/v2"
 _LENGTH = b"inference-header-content-length"
+_BINARY = b"application/octet-stream"
 _SMALL_BODY = 1 << 12
+_MOST_PATHS, _LONGEST_KEPT = 10_000, 300
 _encode = msgspec.json.Encoder().encode
 
 Action = Literal[
@@ -95,6 +100,7 @@ class InferenceDoor:
     doorway: Doorway
     caps: Caps
     health: Health
+    _addresses: dict[bytes, Address] = field(default_factory=dict[bytes, Address])
 
     def at(self, path: bytes) -> ASGIApp | None:
         if path != _PREFIX and not path.startswith(_PREFIX + b"/"):
@@ -102,22 +108,24 @@ class InferenceDoor:
         address = address_of(path)
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            handlers: dict[Action, Callable[[Call, Address], Awaitable[Reply]]] = {
-                "server": self._server, "live": self._live, "health": self._health, "models": self._models,
-                "all_stats": self._all_stats, "index": self._index, "load": self._load, "unload": self._unload,
-                "metadata": self._metadata, "ready": self._ready, "infer": self._infer, "config": self._config,
-                "stats": self._stats, "nothing": _nothing,
-            }  # fmt: skip
-
             async def handle(call: Call) -> Reply:
                 if address.action != "nothing":
                     call.allow(*(("POST",) if address.action in _POSTED else ("GET", "HEAD")))
-                return await handlers[address.action](call, address)
+                return await self._handlers[address.action](call, address)
 
             route = _ROUTES[address.action]
             await self.doorway.serve(scope, receive, send, route=route, handle=handle, refuse=_refuse)
 
         return app
+
+    @cached_property
+    def _handlers(self) -> dict[Action, Callable[[Call, Address], Awaitable[Reply]]]:
+        return {
+            "server": self._server, "live": self._live, "health": self._health, "models": self._models,
+            "all_stats": self._all_stats, "index": self._index, "load": self._load, "unload": self._unload,
+            "metadata": self._metadata, "ready": self._ready, "infer": self._infer, "config": self._config,
+            "stats": self._stats, "nothing": self._nothing,
+        }  # fmt: skip
 
     async def _server(self, _call: Call, _address: Address) -> Reply:
         return _json(describe.server(self.health.version))
@@ -179,21 +187,77 @@ class InferenceDoor:
             )
             payload, head = render(asked, target, found, outputs)
             if head is None:
-                return len(found.values), Reply(payload, packable=True)
+                return len(found), Reply(payload, packable=True)
             framed = ((_LENGTH, b"%d" % head),)
-            return len(found.values), Reply(
-                payload, content_type=b"application/octet-stream", headers=framed, packable=True
-            )
+            return len(found), Reply(payload, content_type=_BINARY, headers=framed, packable=True)
 
-        return await self.engine.predict_block(target, work, is_small=len(body) <= _SMALL_BODY)
+        return await self.engine.predict_block(
+            target, work, form=_form(length), size=len(body), is_small=len(body) <= _SMALL_BODY
+        )
+
+    def answer_now(self, path: bytes, headers: Headers, body: bytes) -> Answered | None:
+        """A short inference on numbers, answered and counted at once. None, and nothing counted, for all else."""
+        begun = time.perf_counter()
+        address, head = self._address(path), read_headers(headers, self.doorway.ids)
+        if address.action != "infer" or head.is_special or len(body) > self.doorway.body_bytes:
+            return None
+        length = _plain_length(headers)
+        if length is None:
+            return None
+
+        def work(loaded: LoadedModel) -> tuple[int, tuple[bytes, bytes]] | None:
+            asked = read_numbers(body, length)
+            if asked is None:
+                return None
+            found = infer_quickly(Intake(loaded.package, target.policy), asked.inputs, asked.wanted, self.caps)
+            if found is None:
+                return None
+            payload, framed = render(asked, target, *found)
+            lines = JSON_LINES if framed is None else b"content-type: %b\r\n%b: %d\r\n" % (_BINARY, _LENGTH, framed)
+            return len(found[0]), (payload, lines)
+
+        try:
+            target = find(self.engine, address.name, address.version, head.secret)
+        except Problem:
+            return None
+        done = self.engine.quick_block(target, _form(length), len(body), work)
+        if done is None:
+            return None
+        self.doorway.statistics.answered("POST", _ROUTES["infer"], 200, time.perf_counter() - begun)
+        return done[0], head.request_id, done[1]
+
+    def _address(self, path: bytes) -> Address:
+        found = self._addresses.get(path)
+        if found is None:
+            found = address_of(path) if path.startswith(_PREFIX + b"/") else Address("nothing")
+            if len(path) <= _LONGEST_KEPT:
+                if len(self._addresses) >= _MOST_PATHS:
+                    self._addresses.clear()
+                self._addresses[path] = found
+        return found
+
+    async def _nothing(self, _call: Call, _address: Address) -> Reply:
+        raise NoSuchAddress("the Open Inference Protocol has no such address")
 
     async def _loaded(self, call: Call, address: Address) -> tuple[Target, LoadedModel]:
         target = find(self.engine, address.name, address.version, call.secret)
         return target, await self.engine.load(target)
 
 
-async def _nothing(_call: Call, _address: Address) -> Reply:
-    raise NoSuchAddress("the Open Inference Protocol has no such address")
+def _form(length: bytes) -> str:
+    """As the pace of a model knows it."""
+    return "v2-binary" if length else "v2"
+
+
+def _plain_length(headers: Headers) -> bytes | None:
+    """Of the JSON before the tensors; empty where there are none. None where the answer is to be packed, which takes its time."""
+    length = b""
+    for name, value in headers:
+        if name == _LENGTH:
+            length = value
+        elif name == b"accept-encoding" and value != b"identity":
+            return None
+    return length
 
 
 def _json(document: Any, status: int = 200) -> Reply:

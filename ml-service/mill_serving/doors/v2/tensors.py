@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from mill_rows import join_pieces
 from numpy.typing import NDArray
 
 from mill_serving.errors import MalformedTensor
@@ -35,12 +36,16 @@ _TEXTS = frozenset({str, type(None)})
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """`values` are flat: of numpy's kind for numbers and booleans, objects (None for missing) for text and where some are null."""
+    """`values` are flat: of numpy's kind for numbers and booleans, objects (None for missing) for text and where some are null.
+
+    Of an output that repeats few `words` they are the words' places.
+    """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
     values: NDArray[Any]
+    words: tuple[str, ...] = ()
 
 
 def count_of(name: str, datatype: str, shape: Sequence[int]) -> int:
@@ -127,12 +132,17 @@ def decoded(name: str, text: bytes) -> str:
 
 
 def to_bytes(tensor: Tensor) -> bytes:
+    """Of an output: little-endian values, or words with their length before each."""
     if tensor.datatype != BYTES:
         return tensor.values.astype(DTYPES[tensor.datatype], copy=False).tobytes()
-    texts: list[str] = tensor.values.tolist()
-    encoded = ((text, text.encode()) for text in set(texts))
-    packed = {text: struct.pack("<I", len(raw)) + raw for text, raw in encoded}  # of few labels, each many times
-    return b"".join(map(packed.__getitem__, texts))
+    encoded = [word.encode() for word in tensor.words]
+    return join_pieces(tensor.values, tuple(struct.pack("<I", len(raw)) + raw for raw in encoded))
+
+
+def to_list(tensor: Tensor) -> list[Any]:
+    """For an answer in JSON."""
+    values: list[Any] = tensor.values.tolist()
+    return list(map(tensor.words.__getitem__, values)) if tensor.words else values
 
 
 def as_objects(values: Sequence[Any]) -> NDArray[Any]:

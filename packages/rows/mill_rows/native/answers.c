@@ -1,4 +1,4 @@
-/* Answers of many rows as JSON, from numbers that are JSON already and the unchanging pieces between them. */
+/* Answers of many rows: texts that repeat, one behind the other; and JSON, from numbers that are JSON already and the unchanging pieces between them. */
 #include "answers.h"
 
 #include <stdint.h>
@@ -114,5 +114,47 @@ PyObject *join_rows(PyObject *module, PyObject *args) {
     free(join.tails.pieces);
     free(join.out);
     free(join.row);
+    return result;
+}
+
+/* --- texts that repeat ------------------------------------------------------------------------------------ */
+
+/* How long they are together, or -1 where a place is outside. */
+static Py_ssize_t length_of(const int64_t *places, size_t count, const Pieces *pieces) {
+    size_t length = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (places[i] < 0 || (size_t)places[i] >= pieces->count) return -1;
+        length += pieces->pieces[places[i]].length;
+    }
+    return (Py_ssize_t)length;
+}
+
+static PyObject *chosen(const int64_t *places, size_t count, const Pieces *pieces) {
+    Py_ssize_t length = length_of(places, count, pieces);
+    if (length < 0) {
+        PyErr_SetString(PyExc_ValueError, "a place is no piece's");
+        return NULL;
+    }
+    char *text = malloc((size_t)length + 1), *out = text;
+    if (!text) return PyErr_NoMemory();
+    for (size_t i = 0; i < count; i++) out = put(out, pieces->pieces[places[i]]);
+    PyObject *result = PyBytes_FromStringAndSize(text, length);
+    free(text);
+    return result;
+}
+
+/* join_pieces(places, pieces): the pieces at these places, one behind the other. `places` are int64. */
+PyObject *join_pieces(PyObject *module, PyObject *args) {
+    Py_buffer places;
+    Pieces pieces = {0};
+    PyObject *tuple, *result = NULL;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*O!", &places, &PyTuple_Type, &tuple)) return NULL;
+    if (places.len % (Py_ssize_t)sizeof(int64_t))
+        PyErr_SetString(PyExc_ValueError, "places are int64");
+    else if (!pieces_of(tuple, &pieces))
+        result = chosen(places.buf, (size_t)places.len / sizeof(int64_t), &pieces);
+    PyBuffer_Release(&places);
+    free(pieces.pieces);
     return result;
 }

@@ -6,5 +6,6 @@
 #include <Python.h>
 
 PyObject *join_rows(PyObject *module, PyObject *args);
+PyObject *join_pieces(PyObject *module, PyObject *args);
 
 #endif

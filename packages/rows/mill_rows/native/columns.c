@@ -6,16 +6,22 @@
 enum { BLOCK = 256 };
 static const double MOST_MILLISECONDS = 8.64e15; /* mill_pack.encoding.dates.MAX_MILLISECONDS */
 
+/* The letter of a format whose items are as wide here as in C; numpy writes `=` before it where an array is not aligned. */
+static char letter_of(const char *format) {
+    int is_standard = *format == '=';
+    format += is_standard;
+    if (!format[0] || format[1] || !strchr("?bBhHiIlLqQfdO", format[0])) return 0;
+    return is_standard && strchr("lLO", format[0]) ? 0 : format[0];
+}
+
 int open_column(Column *column, PyObject *array, Py_ssize_t rows) {
-    static const char known[] = "?bBhHiIlLqQfdO";
     if (PyObject_GetBuffer(array, &column->view, PyBUF_STRIDES | PyBUF_FORMAT)) return -1;
     const Py_buffer *view = &column->view;
-    const char *format = view->format ? view->format : "B";
     if (view->ndim != 1 || view->shape[0] != rows) {
         PyErr_SetString(PyExc_ValueError, "a column has another number of rows");
         return -1;
     }
-    column->format = format[0] && !format[1] && strchr(known, format[0]) ? format[0] : 0;
+    column->format = letter_of(view->format ? view->format : "B");
     return 0;
 }
 

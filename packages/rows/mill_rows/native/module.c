@@ -1,5 +1,5 @@
 /* The Python face: the type Reader owns a plan and reads JSON rows with the GIL released; read_flat reads arrays of numbers and
- * join_rows writes answers. Bodies come by the buffer protocol, matrices go as bytearrays. */
+ * join_rows and join_pieces write answers. Bodies come by the buffer protocol, matrices go as bytearrays. */
 #include "answers.h"
 #include "columns.h"
 #include "plan.h"
@@ -340,6 +340,7 @@ static int module_exec(PyObject *module) {
 static PyMethodDef module_methods[] = {
     {"read_flat", module_flat, METH_VARARGS, "read_flat(body, start, most): a JSON array of numbers"},
     {"join_rows", join_rows, METH_VARARGS, "join_rows(numbers, per_row, winners, marks, heads, between, tails): answers"},
+    {"join_pieces", join_pieces, METH_VARARGS, "join_pieces(places, pieces): texts that repeat"},
     {NULL, NULL, 0, NULL},
 };
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec}, {0, NULL}};

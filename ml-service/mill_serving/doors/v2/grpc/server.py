@@ -180,7 +180,7 @@ class GrpcDoor:
             found, outputs = infer(
                 Intake(loaded.package, target.policy, self.engine.lane.spare), tensors(request), wanted, self.caps
             )
-            return len(found.values), response(request, target, found, outputs)
+            return len(found), response(request, target, found, outputs)
 
         return await self.engine.predict_block(target, work, is_small=request.ByteSize() <= _SMALL_BODY)
 
