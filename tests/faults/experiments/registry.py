@@ -9,6 +9,7 @@ from tests.faults.experiments.database import clients_leave, database_killed
 from tests.faults.experiments.death import death_of_workers, long_jobs, poison
 from tests.faults.experiments.drill import drill
 from tests.faults.experiments.once import once
+from tests.faults.experiments.one_id import one_id
 from tests.faults.experiments.storm import storm
 from tests.faults.experiments.uploads import corruption, uploads
 
@@ -26,4 +27,5 @@ EXPERIMENTS: Mapping[tuple[int, ...], Experiment] = {
     (14,): corruption,
     (16,): drill,
     (25,): clients_leave,
+    (39,): one_id,
 }
