@@ -37,6 +37,8 @@ from mill_serving.doors.tables.forms import Caps
 from mill_serving.doors.v2.rest import InferenceDoor
 from mill_serving.engine import Engine
 from mill_serving.files import private_folder
+from mill_serving.isolation.house import follow, house_of
+from mill_serving.isolation.news import CrashNews
 from mill_serving.journal import Journal
 from mill_serving.metrics import EngineCollector
 from mill_serving.packages import LoadedModel, PackageFolder, StoreHandle
@@ -78,8 +80,13 @@ class Parts:
             self.engine.census.run,
             self.engine.journal.run,
         ]
-        if self.engine.colleagues is not None:
-            found.append(self.engine.colleagues.run)
+        ward, colleagues = self.engine.ward, self.engine.colleagues
+        if colleagues is not None:
+            found.append(colleagues.run)
+        if ward is not None:
+            found.append(ward.run)
+        if ward is not None and colleagues is not None:
+            found.append(CrashNews(ward, colleagues).run)
         if self.engine.shared_answers is not None:
             found.append(self.engine.shared_answers.run)
         if self.settings.serving.grpc_port is not None:
@@ -103,10 +110,14 @@ def create_app(settings: Settings, seat: Seat | None = None) -> Parts:
     tracer = _tracer(settings, seat)
     store = StoreHandle(_opener(settings.store, tracer))
     keeper = SnapshotKeeper(serving.cache_dir / "snapshot.json", _publishers(settings), serving.snapshot_max_age_hours)
-    folder = PackageFolder(packages, store)
-    registry = Registry[LoadedModel](folder.load, serving.cache_bytes // (seat.count if seat else 1))
+    apart = house_of(serving, seat)
+    folder = PackageFolder(packages, store, apart=apart)
+    budget = serving.cache_bytes // (seat.count if seat else 1)
+    registry = Registry[LoadedModel](folder.load, budget, warm=folder.warm if apart else None)
     rollout = Rollout(keeper, registry, folder, find_shared(serving.shared_models_dir), serving.retry_seconds)
     keeper.on_change = rollout.refresh
+    if apart is not None:
+        follow(rollout, apart.ward)
     line = RedisLine(settings.cache.url.get_secret_value()) if settings.cache.url else None
     engine = _engine(settings, rollout, seat, _journal(line, settings.journal))
     if engine.colleagues is not None:
@@ -140,6 +151,7 @@ def _engine(settings: Settings, rollout: Rollout, seat: Seat | None, journal: Jo
     arrivals = Arrivals(serving.waiting_calls, serving.waiting_calls_per_model)
     answers = AnswerCache(serving.cached_predictions)
     statistics = Statistics(Cells(seat.cells if seat else None))
+    ward = rollout.folder.apart.ward if rollout.folder.apart else None
     shared = _shared_answers(settings.cache)
     return Engine(
         rollout=rollout,
@@ -150,7 +162,7 @@ def _engine(settings: Settings, rollout: Rollout, seat: Seat | None, journal: Jo
         arrivals=arrivals,
         answers=answers,
         statistics=statistics,
-        census=Census(statistics, rollout.registry, answers, lane, arrivals, journal, seat, shared),
+        census=Census(statistics, rollout.registry, answers, lane, arrivals, journal, seat, shared, ward),
         journal=journal,
         inline_microseconds=serving.inline_microseconds,
         inline_block_microseconds=serving.inline_block_microseconds,
@@ -158,6 +170,7 @@ def _engine(settings: Settings, rollout: Rollout, seat: Seat | None, journal: Jo
         default_model=serving.default_model,
         shared_answers=shared,
         colleagues=Colleagues(seat) if seat else None,
+        ward=ward,
     )
 
 
@@ -249,11 +262,15 @@ def _health(engine: Engine, source: StoreSource | None, listener: RedisSource | 
         engine.keeper.check()
 
     optional: dict[str, Check] = {"snapshot": snapshot_is_fresh}
+    shown: dict[str, Callable[[], object]] = {}
     if source is not None:
         optional["object_store"] = source.check
     if listener is not None:
         optional["redis"] = listener.check
-    return Health("ml-service", VERSION, required={"models": can_serve}, optional=optional)
+    if engine.ward is not None:
+        optional["uploaded_models"] = engine.ward.check
+        shown = {"suspended_models": engine.ward.records.suspended}
+    return Health("ml-service", VERSION, required={"models": can_serve}, optional=optional, shown=shown)
 
 
 def _lifespan(parts: Parts) -> Any:
@@ -261,7 +278,7 @@ def _lifespan(parts: Parts) -> Any:
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         engine = parts.engine
         await asyncio.to_thread(engine.keeper.restore)
-        engine.rollout.refresh()
+        engine.keeper.on_change()
         gc.collect()
         gc.freeze()
         tasks = [asyncio.create_task(_for_ever(run)) for run in parts.tasks()]
@@ -275,6 +292,8 @@ def _lifespan(parts: Parts) -> Any:
                 await parts.line.close()
             if engine.shared_answers is not None:
                 await engine.shared_answers.line.close()
+            if engine.ward is not None:
+                await asyncio.to_thread(engine.ward.close)
             await engine.registry.close()
             engine.lane.close()
             await asyncio.to_thread(parts.tracer.close)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mill_serving.admission import Arrivals, Lane
 from mill_serving.answers import AnswerCache
 from mill_serving.cells import read_cells
+from mill_serving.isolation.ward import Ward
 from mill_serving.journal import Journal
 from mill_serving.packages import LoadedModel
 from mill_serving.registry import Registry
@@ -28,6 +29,7 @@ class Census:
     journal: Journal
     seat: Seat | None = None
     shared_answers: SharedAnswers | None = None
+    ward: Ward | None = None
 
     def take(self) -> Together:
         self.publish()
@@ -69,6 +71,7 @@ class Census:
                 "shared_prediction_cache_failures": shared.failures if shared else 0,
                 "journal_written": self.journal.written,
                 "journal_lost": self.journal.lost,
+                "isolated_model_crashes": self.ward.crashes if self.ward else 0,
             },
             gauges={
                 "active_requests": self.statistics.active,
@@ -80,6 +83,8 @@ class Census:
                 "model_cache_budget_bytes": registry.budget,
                 "model_cache_entries": len(registry),
                 "prediction_cache_entries": len(answers),
+                "isolated_model_processes": self.ward.running if self.ward else 0,
+                "isolated_models_suspended": len(self.ward.records.suspended()) if self.ward else 0,
                 "workers": 1,
             },
         )

@@ -25,8 +25,11 @@ _UNLOAD_SECONDS = 10.0
 
 
 class Order(msgspec.Struct, frozen=True):
-    verb: Literal["load", "unload"]
+    """`crashed` tells that the process of a model from outside did, and why, so that all of the replica count alike."""
+
+    verb: Literal["load", "unload", "crashed"]
     version_id: str
+    reason: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from mill_serving.colleagues import Colleagues, Order
 from mill_serving.deadline import in_time, refuse_late
 from mill_serving.errors import CredentialsMissing, DayUsedUp, MayNotProfile, ModelNotFound, ModelUnavailable
 from mill_serving.intake import Intake
+from mill_serving.isolation.ward import Ward
 from mill_serving.journal import Journal
 from mill_serving.pace import Company
 from mill_serving.packages import LoadedModel
@@ -69,6 +70,8 @@ class Engine:
     default_model: str | None = None
     shared_answers: SharedAnswers | None = None
     colleagues: Colleagues | None = None
+    ward: Ward | None = None
+    """None where models from outside are trusted like all others."""
     used_up: set[UUID] = field(default_factory=set[UUID])
     company: Company = field(default_factory=Company)
     _hot: dict[str, "_Hot"] = field(default_factory=dict[str, "_Hot"])
@@ -118,9 +121,20 @@ class Engine:
             raise MayNotProfile("profiles take the role data_scientist or admin, or a key with the scope 'write'")
         return str(caller.workspace_id)
 
+    def suspended(self, target: Target) -> str | None:
+        """Why a model from outside is; None where it is not."""
+        return None if self.ward is None else self.ward.records.reason(target.version_id)
+
     async def load(self, target: Target) -> LoadedModel:
-        """Raises `ModelUnavailable`; `Overloaded`, `TooManyForModel` or `DeadlineMissed` where it is not loaded yet."""
+        """Raises `ModelUnavailable`; `Overloaded`, `TooManyForModel` or `DeadlineMissed` where it is not loaded yet.
+
+        Of a model from outside `ModelSuspended` and, where it is not loaded yet, `ModelCrashed` too.
+        """
         loaded = self.registry.peek(target)
+        if loaded is not None and loaded.lane is None:
+            return loaded
+        if self.ward is not None:
+            self.ward.records.refuse(target.version_id)
         if loaded is not None:
             return loaded
         with self.arrivals.one(target.sha256):
@@ -140,8 +154,14 @@ class Engine:
             await self.colleagues.tell(Order("unload", target.version_id))
 
     async def obey(self, order: Order) -> None:
-        """In this worker alone. Raises what `load` does."""
+        """In this worker alone. Raises what `load` does. To load is to forgive what has crashed, and to try it again."""
+        if order.verb == "crashed":
+            if self.ward is not None:
+                self.ward.records.note(order.version_id, order.reason)
+            return
         target = next((one for one in self.rollout.catalogue.targets() if one.version_id == order.version_id), None)
+        if target is not None and self.ward is not None and self.ward.records.forgive(target.version_id):
+            self.registry.drop(target)
         if order.verb == "load":
             if target is None:
                 raise ModelUnavailable("a worker has not heard of it yet")
@@ -287,6 +307,8 @@ class Engine:
         """Run `work` here where it is small and the model quick, else in the lane. Raises what the lane does."""
         if watch is not None:
             work = watch.around(work)
+        if loaded.lane is not None:
+            return await loaded.lane.run(work, target.sha256)
         if is_small and loaded.row_microseconds <= self.inline_microseconds:
             refuse_late()
             return work()

@@ -251,6 +251,34 @@ class ModelUnavailable(Unavailable):
         super().__init__(f"the model's package cannot be loaded: {why}", headers={"retry-after": "2"})
 
 
+class ModelCrashed(Unavailable):
+    """Of a model that came from outside: its own process ended under this call, or did not answer. Nobody else's did."""
+
+    slug = "model-crashed"
+    title = "The model crashed"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"the process of this uploaded model failed: {why}. It is started anew; ask again, and upload the model again if "
+            "that does not help",
+            headers={"retry-after": "1"},
+        )
+
+
+class ModelSuspended(Unavailable):
+    """Its process crashed too often (`MILL_SERVING__ISOLATED_CRASHES`): nothing is started until somebody acts."""
+
+    slug = "model-suspended"
+    title = "The model is suspended here"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"this uploaded model is suspended: {why}. Deploy it again to give it another try (POST /api/v1/models/{{id}}/deploy, "
+            "or load it over V2), or upload a model that works",
+            headers={"retry-after": "60"},
+        )
+
+
 class InvalidSnapshot(Problem):
     slug = "invalid-snapshot"
     title = "The routing snapshot is not valid"

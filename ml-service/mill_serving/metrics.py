@@ -27,6 +27,7 @@ _COUNTERS = {
     "shared_prediction_cache_hits": "Rows answered from the cache in Redis",
     "shared_prediction_cache_misses": "Rows looked up in Redis in vain",
     "shared_prediction_cache_failures": "Times Redis did not answer in time; then nobody asks it until it answers again",
+    "isolated_model_crashes": "Processes of uploaded models that died, hung or spoke nonsense",
     "journal_written": "Predictions noted in Redis",
     "journal_lost": "Predictions that were to be noted and were not: Redis was away or slow",
 }
@@ -35,6 +36,8 @@ _GAUGES = {
     "inference_lane_pending": "Block predictions running or waiting",
     "inference_lane_running": "Block predictions running now",
     "inference_lane_threads": "Threads that predict blocks",
+    "isolated_model_processes": "Processes of uploaded models that run now",
+    "isolated_models_suspended": "Uploaded models suspended after crashes, counted in every worker that knows of it",
     "model_load_waiting": "Calls that wait for a package to be loaded",
     "model_cache_bytes": "Bytes of loaded packages, of all workers",
     "model_cache_budget_bytes": "Bytes loaded packages may take on this host, of all workers",

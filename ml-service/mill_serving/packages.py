@@ -3,21 +3,28 @@
 The registry calls `PackageFolder.load` in its threads. All numbers of a package are checked before it answers anybody.
 """
 
+import asyncio
+import functools
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextvars import Context
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mill_kit.logs import get_logger
 from mill_kit.problems import Problem
 from mill_kit.store import CorruptObject, ObjectStore, StoreUnavailable
-from mill_pack import Package, Signature, open_package
+from mill_pack import Engine, GoldenRowsDiffer, Manifest, Package, Signature, load_here, open_package
+from mill_pack.engines import Shape
 
+from mill_serving.admission import Lane
 from mill_serving.answers import AnswerCache
 from mill_serving.errors import ModelUnavailable
 from mill_serving.files import only_one, sha256_of
+from mill_serving.isolation.ward import Ward
 from mill_serving.pace import Pace
 from mill_serving.single import SingleRow
 from mill_serving.targets import Target
@@ -29,7 +36,8 @@ _COST_ROUNDS = 15
 class LoadedModel:
     """An open package and what one row of it costs, in µs, measured on its own golden rows: to predict, and to look up instead.
 
-    `pace` is what its blocks cost, learnt from those that are asked for.
+    `pace` is what its blocks cost, learnt from those that are asked for. `lane` is set for a model that came from outside: all it
+    is asked goes there, to a thread and a process of its own.
     """
 
     package: Package
@@ -38,6 +46,24 @@ class LoadedModel:
     lookup_microseconds: float
     single: SingleRow | None
     pace: Pace = field(default_factory=Pace)
+    lane: Lane | None = None
+
+
+class _Unhurried(Pace):
+    """Of a model in a process of its own: the event loop waits for none of its blocks."""
+
+    __slots__ = ()
+
+    def expected(self, form: str, size: int) -> float:  # noqa: ARG002 - whatever the body is
+        return math.inf
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Where models from outside predict, and how a lane of their own is made."""
+
+    ward: Ward
+    lane: Callable[[], Lane]
 
 
 @dataclass
@@ -68,11 +94,14 @@ class PackageFolder:
     folder: Path
     store: StoreHandle
     signatures: dict[str, Signature] = field(default_factory=dict[str, Signature])
+    apart: Apart | None = None
 
     def load(self, target: Target) -> LoadedModel:
-        """Blocks. Raises `ModelUnavailable`, saying why."""
+        """Blocks. Raises `ModelUnavailable`, saying why. A model from outside is not tried yet: `warm` does that."""
+        if self.apart is not None:
+            self.apart.ward.records.refuse(target.version_id)
         try:
-            package = open_package(self._local(target), mapped=target.path is None)
+            package = self._opened(target)
         except Problem as error:
             get_logger().warning("package_refused", version_id=target.version_id, reason=error.detail)
             raise ModelUnavailable(error.detail) from error
@@ -80,6 +109,8 @@ class PackageFolder:
             get_logger().error("package_broke_the_loader", version_id=target.version_id, exc_info=error)
             raise ModelUnavailable(f"{type(error).__name__} while opening it; the logs say more") from error
         self.signatures[target.sha256] = package.signature
+        if self.apart is not None and package.manifest.is_from_outside:
+            return LoadedModel(package, package.nbytes, math.inf, 0.0, None, _Unhurried(), self.apart.lane())
         return LoadedModel(
             package,
             package.nbytes,
@@ -87,6 +118,13 @@ class PackageFolder:
             _fastest(package, AnswerCache(1).look_up),
             SingleRow.of(package),
         )
+
+    async def warm(self, loaded: LoadedModel) -> LoadedModel:
+        """Start the process of a model from outside, replay its golden rows there and see what it costs. Raises as `load` does."""
+        if loaded.lane is None:
+            return loaded
+        work = loaded.lane.run(functools.partial(_tried, loaded))
+        return await asyncio.create_task(work, context=Context())  # nobody's deadline: others wait for it too
 
     def holds(self, sha256: str) -> bool:
         return (self.folder / f"{sha256}.mill").is_file()
@@ -96,6 +134,21 @@ class PackageFolder:
         for path in self.folder.glob("*.mill"):
             if path.stem not in wanted:
                 path.unlink(missing_ok=True)
+
+    def _opened(self, target: Target) -> Package:
+        path, mapped, apart = self._local(target), target.path is None, self.apart
+        if apart is None:
+            return open_package(path, mapped=mapped)
+
+        def load(manifest: Manifest, entries: Mapping[str, memoryview], shape: Shape) -> Engine:
+            if manifest.is_from_outside:
+                return apart.ward.engine(manifest, path, shape, target.version_id)
+            return load_here(manifest, entries, shape)
+
+        package = open_package(path, mapped=mapped, replay_golden=False, load=load)
+        if not package.manifest.is_from_outside:
+            package.replay_golden()
+        return package
 
     def _local(self, target: Target) -> Path:
         if target.path is not None:
@@ -111,6 +164,20 @@ class PackageFolder:
                 raise CorruptObject(f"version {target.version_id} has no object key")
             self.store.get().fetch(target.object_key, path, sha256=target.sha256)
         return path
+
+
+def _tried(loaded: LoadedModel) -> LoadedModel:
+    """In the lane of a model from outside."""
+    package = loaded.package
+    try:
+        package.replay_golden()
+    except GoldenRowsDiffer as error:
+        raise ModelUnavailable(error.detail) from error
+    return replace(
+        loaded,
+        row_microseconds=_fastest(package, package.predict_one),
+        lookup_microseconds=_fastest(package, AnswerCache(1).look_up),
+    )
 
 
 def _quickly(package: Package) -> Callable[[Mapping[str, Any]], object]:

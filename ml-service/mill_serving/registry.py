@@ -7,7 +7,7 @@ because each call holds it.
 import asyncio
 import gc
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -36,10 +36,20 @@ class RegistryCounts:
 
 
 class Registry(Generic[Loaded]):
-    """`load` opens a target's package, blocking; the registry calls it in one of its own threads, once at a time per package."""
+    """`load` opens a target's package, blocking; the registry calls it in one of its own threads, once at a time per package.
 
-    def __init__(self, load: Callable[[Target], Loaded], budget: int, threads: int = 2) -> None:
+    `warm` is awaited with what was loaded, and gives what is kept: for what must not hold up a thread that others need.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[Target], Loaded],
+        budget: int,
+        threads: int = 2,
+        warm: Callable[[Loaded], Awaitable[Loaded]] | None = None,
+    ) -> None:
         self._load = load
+        self._warm = warm
         self._budget = budget
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._flights: dict[str, asyncio.Task[Loaded]] = {}
@@ -101,6 +111,8 @@ class Registry(Generic[Loaded]):
     async def _fly(self, target: Target) -> Loaded:
         try:
             loaded = await asyncio.get_running_loop().run_in_executor(self._threads, self._load, target)
+            if self._warm is not None:
+                loaded = await self._warm(loaded)
             if target.sha256 in self._unwanted:
                 self.counts.loads += 1
             else:

@@ -60,6 +60,10 @@ class ServingSettings(_Concern):
     those it has end, and has `stop_seconds` for what is still running.
     At most `open_requests` are answered at once, and `waiting_calls` (`…_per_model`) wait for a package to be loaded.
     `grpc_port` opens the Open Inference Protocol's gRPC door at `grpc_host`.
+
+    `isolate_uploaded` lets models that were trained elsewhere predict in processes of their own: at most `isolated_processes` on this
+    host, each with `isolated_memory_bytes` beyond its code and its model and `isolated_seconds` for each answer; one that nobody asks
+    ends after `isolated_idle_seconds`. A version that crashes `isolated_crashes` times within `isolated_window_seconds` is suspended.
     """
 
     cache_dir: Path = Path(".modelmill/serving")
@@ -88,6 +92,13 @@ class ServingSettings(_Concern):
     drain_seconds: float = Field(default=1.0, ge=0)
     linger_seconds: float = Field(default=0.5, ge=0)
     stop_seconds: int = Field(default=25, ge=1)
+    isolate_uploaded: bool = True
+    isolated_processes: int = Field(default=8, ge=1)
+    isolated_memory_bytes: int = Field(default=512 * 2**20, ge=2**26)
+    isolated_seconds: float = Field(default=10.0, gt=0)
+    isolated_idle_seconds: float = Field(default=300.0, gt=0)
+    isolated_crashes: int = Field(default=3, ge=1)
+    isolated_window_seconds: float = Field(default=600.0, gt=0)
 
 
 class CorsSettings(_Concern):

@@ -44,6 +44,7 @@ from mill_kit import signing
 from mill_kit.store.folder import FileStore
 from mill_local.valkey import CACHE, ValkeyServer
 from mill_pack import (
+    UPLOADED,
     EncodingStyle,
     EnginePayload,
     ManifestDraft,
@@ -108,7 +109,10 @@ Build = Callable[..., BuiltPackage]
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """A small classifier of three inputs; `bias` tells two versions apart; many `hidden` layers make it slow, wide ones large."""
+    """A small classifier of three inputs; `bias` tells two versions apart; many `hidden` layers make it slow, wide ones large.
+
+    `uploaded`: as if it had been trained elsewhere.
+    """
     folder = tmp_path_factory.mktemp("built")
     columns = {
         "age": np.linspace(17, 90, 60),
@@ -122,7 +126,12 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     encoder = fit_encoder(columns, kinds, recipe, EncodingStyle(categories="one_hot", needs_imputation=True))
 
     def make(
-        name: str, version: int = 1, bias: float = 0.0, model_id: UUID | None = None, hidden: tuple[int, ...] = ()
+        name: str,
+        version: int = 1,
+        bias: float = 0.0,
+        model_id: UUID | None = None,
+        hidden: tuple[int, ...] = (),
+        uploaded: bool = False,
     ) -> BuiltPackage:
         model, version_id = model_id or new_id(), new_id()
         weights = np.zeros((1, encoder.width))
@@ -137,6 +146,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
             target="income",
             classes=("<=50K", ">50K"),
             postprocessing=Postprocessing(low_confidence_below=0.6),
+            lineage={"origin": UPLOADED} if uploaded else {},
         )
         path = folder / f"{version_id}.mill"
         write_package(

@@ -127,4 +127,5 @@ def _route(row: DeploymentRow, model: ModelRow, version: ModelVersionRow, stand_
         is_default=is_live,
         previous_version_id=stand_in if is_live else None,
         policy=None if row.policy is None else policy_of(row),
+        deployed_at=row.deployed_at if is_live else None,
     )

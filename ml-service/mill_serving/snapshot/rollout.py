@@ -6,6 +6,7 @@ stays with the previous version, as long as the snapshot carries that one too.
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -36,13 +37,17 @@ class _Progress:
 
 @dataclass
 class Rollout:
-    """`catalogue` is what answers now; it is exchanged as versions become ready."""
+    """`catalogue` is what answers now; it is exchanged as versions become ready.
+
+    `suspended` says why a version is that crashed too often: it is reported as failed, and goes on being the one that is asked.
+    """
 
     keeper: SnapshotKeeper
     registry: Registry[LoadedModel]
     folder: PackageFolder
     shared: tuple[Target, ...]
     retry_seconds: float
+    suspended: Callable[[str], str | None] = lambda _version_id: None
     catalogue: Catalogue = field(default_factory=Catalogue)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     _progress: dict[UUID, _Progress] = field(default_factory=dict[UUID, _Progress])
@@ -50,7 +55,7 @@ class Rollout:
 
     def refresh(self) -> None:
         """The snapshot changed, or the readiness of a version did."""
-        routes = self._routes()
+        routes = self.routes()
         self._progress = {
             route.model_version_id: self._progress.get(route.model_version_id, _Progress()) for route in routes
         }
@@ -63,10 +68,7 @@ class Rollout:
         return progress is not None and progress.state == "ready"
 
     def readiness(self) -> tuple[VersionReadiness, ...]:
-        return tuple(
-            VersionReadiness(model_version_id=version, state=progress.state, reason=progress.reason)
-            for version, progress in self._progress.items()
-        )
+        return tuple(self._readiness(version, progress) for version, progress in self._progress.items())
 
     async def run(self) -> None:
         """For ever: prepare what is not ready, retry what failed, drop the packages nobody routes to."""
@@ -77,18 +79,24 @@ class Rollout:
             while due := self._due():
                 await asyncio.gather(*(self._prepare(route) for route in due))
             if number:
-                wanted = {route.sha256 for route in self._routes()}
+                wanted = {route.sha256 for route in self.routes()}
                 await asyncio.to_thread(self.folder.forget_all_but, wanted)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._pause())
 
-    def _routes(self) -> tuple[Route, ...]:
+    def routes(self) -> tuple[Route, ...]:
         return self.keeper.in_force.snapshot.routes if self.keeper.in_force else ()
+
+    def _readiness(self, version: UUID, progress: _Progress) -> VersionReadiness:
+        reason = self.suspended(str(version))
+        if reason is not None:
+            return VersionReadiness(model_version_id=version, state="failed", reason=f"suspended: {reason}")
+        return VersionReadiness(model_version_id=version, state=progress.state, reason=progress.reason)
 
     def _due(self) -> list[Route]:
         """A few at a time, those already on our disk first: the store may be away, and waiting for it is slow."""
         now = asyncio.get_running_loop().time()
-        pending = [route for route in self._routes() if self._is_due(route, now)]
+        pending = [route for route in self.routes() if self._is_due(route, now)]
         return sorted(pending, key=lambda route: not self.folder.holds(route.sha256))[:_AT_ONCE]
 
     def _is_due(self, route: Route, now: float) -> bool:
@@ -112,7 +120,7 @@ class Rollout:
             progress.state, progress.reason = "ready", None
             get_logger().info("version_ready", version_id=str(route.model_version_id), name=route.name)
         if route.previous_version_id is not None:
-            self.catalogue = build_catalogue(self._routes(), self.shared, self.is_ready)
+            self.catalogue = build_catalogue(self.routes(), self.shared, self.is_ready)
         self.changed.set()
 
     async def _warm_shared(self) -> None:

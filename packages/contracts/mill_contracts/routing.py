@@ -38,7 +38,10 @@ class Policy(Contract):
 
 
 class Route(Contract):
-    """A deployed model version and where its package lies. `previous` keeps serving until this one is ready everywhere."""
+    """A deployed model version and where its package lies. `previous` keeps serving until this one is ready everywhere.
+
+    `deployed_at` is when somebody last asked for the live version: to deploy again gives one that crashed another try.
+    """
 
     model_id: UUID
     model_version_id: UUID
@@ -52,6 +55,7 @@ class Route(Contract):
     is_default: bool = True
     previous_version_id: UUID | None = None
     policy: Policy | None = None
+    deployed_at: datetime | None = None
 
 
 class DayCount(Contract):

@@ -61,21 +61,26 @@ def index(engine: Engine, targets: list[Target], *, ready_only: bool) -> list[Do
     """A model that is not in memory can still serve: its next call loads it."""
     found: list[Document] = []
     for target in targets:
-        can_serve = is_ready(engine, target)
-        in_memory = engine.registry.holds(target)
-        if ready_only and not can_serve:
+        if ready_only and not is_ready(engine, target):
             continue
-        state = "READY" if can_serve and in_memory else "UNAVAILABLE" if can_serve else "LOADING"
-        reason = (
-            "" if state == "READY" else "not in memory; the next call loads it" if can_serve else _why(engine, target)
-        )
+        state, reason = _state(engine, target)
         found.append({"name": target.name, "version": str(target.version), "state": state, "reason": reason})
     return found
 
 
+def _state(engine: Engine, target: Target) -> tuple[str, str]:
+    suspended = engine.suspended(target)
+    if suspended is not None:
+        return "UNAVAILABLE", f"suspended: {suspended}"
+    if not is_ready(engine, target):
+        return "LOADING", _why(engine, target)
+    return ("READY", "") if engine.registry.holds(target) else ("UNAVAILABLE", "not in memory; the next call loads it")
+
+
 def is_ready(engine: Engine, target: Target) -> bool:
-    """Whether it was loaded once on this replica and repeated its golden rows."""
-    return target.is_shared or engine.rollout.is_ready(UUID(target.version_id))
+    """Whether it was loaded once on this replica and repeated its golden rows, and has not been suspended since."""
+    was_loaded = target.is_shared or engine.rollout.is_ready(UUID(target.version_id))
+    return was_loaded and engine.suspended(target) is None
 
 
 def versions(engine: Engine, target: Target, secret: str | None) -> list[str]:
