@@ -48,11 +48,12 @@ WORKLOADS: Final = (
 
 @dataclass(frozen=True)
 class Plan:
-    """`servers`: their names, all when empty. `side_rounds`: for what no goal judges (1 and 16 connections, reported servers)."""
+    """`servers`: their names, all when empty. `side_…`: for what no goal judges (1 and 16 connections, reported servers)."""
 
     rounds: int
     side_rounds: int
     seconds: int
+    side_seconds: int
     servers: tuple[str, ...] = ()
     workloads: tuple[str, ...] = ()
 
@@ -60,8 +61,14 @@ class Plan:
         return not self.servers or server in self.servers
 
     def rounds_of(self, workload: Workload, kind: str) -> int:
-        judged = kind != "reported" and (workload.asking != "row" or workload.connections == JUDGED)
-        return self.rounds if judged else min(self.rounds, self.side_rounds)
+        return self.rounds if _is_judged(workload, kind) else min(self.rounds, self.side_rounds)
+
+    def seconds_of(self, workload: Workload, kind: str) -> int:
+        return self.seconds if _is_judged(workload, kind) else min(self.seconds, self.side_seconds)
+
+
+def _is_judged(workload: Workload, kind: str) -> bool:
+    return kind != "reported" and (workload.asking != "row" or workload.connections == JUDGED)
 
 
 @dataclass
@@ -270,7 +277,7 @@ class Stage:
             running.wake(self._first_request(running.server))
             load.drive(port, script, connections, WARM_SECONDS)
             before, others = running.tree.cpu_seconds(), os.times()
-            found = load.drive(port, script, connections, self.plan.seconds)
+            found = load.drive(port, script, connections, self.plan.seconds_of(turn.workload, running.server.kind))
         except (StartError, LoadError) as error:
             self._leave_out(turn.server, str(error))
             del self.running[turn.server]

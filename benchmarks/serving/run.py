@@ -72,6 +72,7 @@ def arguments() -> argparse.Namespace:
     side = "of what no goal judges (1 and 16 connections, two processes); as many as the others without it"
     parser.add_argument("--side-rounds", type=int, help=side)
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement")
+    parser.add_argument("--side-seconds", type=int, help="of what no goal judges; as many as the others without it")
     parser.add_argument("--minutes", type=float, help="stop measuring after these; --resume goes on")
     parser.add_argument("--lock", type=Path, help="lock this file for each measurement: other work that locks it waits")
     parser.add_argument("--resume", action="store_true", help="go on with the rounds that were measured already")
@@ -94,6 +95,8 @@ def arguments() -> argparse.Namespace:
         options.rounds, options.seconds = QUICK_ROUNDS, QUICK_SECONDS
     if options.side_rounds is None:
         options.side_rounds = options.rounds
+    if options.side_seconds is None:
+        options.side_seconds = options.seconds
     options.cache = options.cache.resolve()
     options.results = options.results or (options.cache / "quick" if options.quick else results.FOLDER)
     return options
@@ -106,7 +109,14 @@ def interrupt(_number: int, _frame: object) -> None:
 def one_model(name: str, options: argparse.Namespace, journal: Journal, console: Console, ends: float | None) -> None:
     """All rounds of one model; each measurement is kept as soon as it is made."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    plan = Plan(options.rounds, options.side_rounds, options.seconds, tuple(options.servers), tuple(options.workloads))
+    plan = Plan(
+        options.rounds,
+        options.side_rounds,
+        options.seconds,
+        options.side_seconds,
+        tuple(options.servers),
+        tuple(options.workloads),
+    )
     if journal.is_finished(name, plan):
         return
     with tempfile.TemporaryDirectory(prefix="modelmill-serving-") as folder, Progress(*columns, console=console) as bar:
