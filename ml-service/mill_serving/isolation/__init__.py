@@ -2,5 +2,5 @@
 
 `ward` is what the service uses: it bounds the processes, counts their crashes and suspends a model that goes on crashing. `engine`
 stands where a package's engine would, `process` is one child as its parent sees it, `child` the program that runs in it. See
-docs/adr/0016-uploaded-models-predict-apart.md.
+docs/adr/0017-uploaded-models-predict-apart.md.
 """
