@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tests.faults.course import Experiment
+from tests.faults.experiments.apart import apart
 from tests.faults.experiments.broker import broker_forgets, broker_lines
 from tests.faults.experiments.cancelling import cancelling
 from tests.faults.experiments.database import clients_leave, database_killed
@@ -27,5 +28,6 @@ EXPERIMENTS: Mapping[tuple[int, ...], Experiment] = {
     (14,): corruption,
     (16,): drill,
     (25,): clients_leave,
+    (32,): apart,
     (39,): one_id,
 }
