@@ -62,9 +62,9 @@ test-faults: setup ## Kill, freeze, cut and fill everything, and check the promi
 .PHONY: test-security test-contract audit
 test-security: setup ## The attacks at full length, keeping their results (ARGS=tests/security/test_a04_traversal_read.py)
 	@MILL_TEST_LONG=1 $(PYTEST) --timeout 3600 $(or $(ARGS),tests/security)
-test-contract: setup ## Schemathesis over both APIs as three roles, keeping the result (EXAMPLES=100)
-	@$(RUN)/python -m tests.security.contract --examples $(or $(EXAMPLES),100) --record
-audit: setup ## Lock, known flaws, bill of materials, images, secrets (STEPS="lock tree")
+test-contract: setup ## Schemathesis over both APIs as three roles; goes on where it was ended (EXAMPLES=100 LIMIT=200 PARTS=models,jobs FRESH=1)
+	@$(RUN)/python -m tests.security.contract --examples $(or $(EXAMPLES),100) $(if $(LIMIT),--seconds $(LIMIT)) $(if $(PARTS),--parts "$(PARTS)") $(if $(FRESH),--fresh) --record
+audit: setup ## Lock, known flaws, bill of materials, images, secrets (STEPS=local needs no network; STEPS="lock tree")
 	@$(RUN)/python -m tests.security.audit $(STEPS)
 
 .PHONY: fuzz

@@ -74,6 +74,7 @@ def test_a_job_and_its_trainer_are_below_the_request_that_asked_for_them(followe
     assert the(spans, "ml-service", "POST /predict/{}").parent == client.span_id
     said = repr(receiver.spans)
     assert user not in said
+    assert key is not None
     assert key not in said
     assert "adult" not in said
 

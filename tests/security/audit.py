@@ -1,23 +1,31 @@
 """`make audit`: lock, advisories, bill of materials, images, secrets. Each step says what it looked at; one that could not look fails.
 
-Tools that are no part of the workspace come through `uv run --with`, at fixed versions. `sbom.cdx.json` is left in `dist/`.
+`STEPS="lock sbom images tree history"`, or `STEPS=local` for short, needs no network. pip-audit comes through `uv tool run` at a fixed
+version and asks PyPI, or an offline copy of OSV's database (`MILL_AUDIT_ADVISORIES=all.zip`). `sbom.cdx.json` is left in `dist/`.
 """
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tests.security.advisories import SOURCE, Copy, serving
+from tests.security.secret_scan import blobs_of_history, blobs_of_tree, scan
+
 ROOT = Path(__file__).parents[2]
 PIP_AUDIT = "pip-audit==2.10.1"
-DETECT_SECRETS = ("detect-secrets==1.5.0", "unidiff==0.7.5")
+OFFLINE = "MILL_AUDIT_ADVISORIES"
+_OTHERWISE = f"{OFFLINE}=all.zip uses a copy: {SOURCE}"
+LOCAL = ("lock", "sbom", "images", "tree", "history")
 _IMAGE = re.compile(r"\$\{([A-Z_]+_IMAGE):-([^}]+)\}")
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 
@@ -67,23 +75,41 @@ def export(form: str, target: Path) -> None:
 
 
 def advisories() -> Verdict:
-    """pip-audit over what the lock installs. A package it could not look up counts as not audited, and that fails."""
+    """pip-audit over what the lock installs. A package it could not look up counts as not audited, and that fails.
+
+    `MILL_AUDIT_ADVISORIES` names an offline copy of the database; with it nothing is asked of the network.
+    """
+    if (path := os.environ.get(OFFLINE)) is None:
+        return _ask_pip_audit([])
+    try:
+        copy = Copy.read(Path(path))
+    except ValueError as error:
+        return Verdict("advisories", held=False, told=str(error))
+    with serving(copy) as url:
+        verdict = _ask_pip_audit(["--vulnerability-service", "osv", "--osv-url", url])
+    return replace(verdict, told=f"{verdict.told} (a copy whose newest advisory is of {copy.newest[:10]})")
+
+
+def _ask_pip_audit(service: list[str]) -> Verdict:
     with tempfile.TemporaryDirectory() as folder:
         requirements = Path(folder) / "requirements.txt"
         export("requirements-txt", requirements)
-        tool = [
-            "uv",
-            "tool",
-            "run",
-            "--quiet",
-            PIP_AUDIT,
-            "--require-hashes",
-            "--disable-pip",
-            "--progress-spinner",
-            "off",
+        command = [
+            *(
+                "uv",
+                "tool",
+                "run",
+                "--quiet",
+                PIP_AUDIT,
+                "--require-hashes",
+                "--disable-pip",
+                "--progress-spinner",
+                "off",
+            ),
+            *("--format", "json", "--timeout", "15", "--cache-dir", folder, *service, "-r", str(requirements)),
         ]
-        command = [*tool, "--format", "json", "--timeout", "15", "-r", str(requirements)]
-        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        environment = {**os.environ, "NO_PROXY": f"127.0.0.1,{os.environ.get('NO_PROXY', '')}"}
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
     return judge_advisories(ended.stdout, ended.stderr)
 
 
@@ -92,16 +118,15 @@ def judge_advisories(out: str, error: str) -> Verdict:
     try:
         found: list[dict[str, Any]] = json.loads(out)["dependencies"]
     except (ValueError, KeyError, TypeError):
-        return Verdict(
-            "advisories", held=False, told=f"pip-audit gave no answer, so nothing is known: {error.strip()[-300:]}"
-        )
+        told = f"pip-audit gave no answer, so nothing is known: {error.strip()[-300:]}. {_OTHERWISE}"
+        return Verdict("advisories", held=False, told=told)
     skipped = [one["name"] for one in found if "skip_reason" in one]
     known = [f"{one['name']} {one['version']}: {flaw['id']}" for one in found for flaw in one.get("vulns", [])]
     if known:
         return Verdict("advisories", held=False, told="; ".join(known))
     if skipped or not found:
         told = f"{len(skipped)} of {len(found)} packages could not be looked up: the advisory database is out of reach, nothing is known"
-        return Verdict("advisories", held=False, told=told)
+        return Verdict("advisories", held=False, told=f"{told}. {_OTHERWISE}")
     return Verdict("advisories", held=True, told=f"{len(found)} packages, none with a known flaw")
 
 
@@ -138,59 +163,19 @@ def image_digests() -> Verdict:
     return Verdict("images", held=True, told=f"{len(known)} images, each pinned by digest")
 
 
-_SCAN = """
-import json, sys
-from detect_secrets.core import scan
-from detect_secrets.settings import transient_settings
-names = ["ArtifactoryDetector", "AWSKeyDetector", "AzureStorageKeyDetector", "CloudantDetector", "DiscordBotTokenDetector",
-         "GitHubTokenDetector", "GitLabTokenDetector", "IbmCloudIamDetector", "MailchimpDetector", "NpmDetector", "OpenAIDetector",
-         "PrivateKeyDetector", "PypiTokenDetector", "SendGridDetector", "SlackDetector", "SquareOAuthDetector", "StripeDetector",
-         "TelegramBotTokenDetector", "TwilioKeyDetector"]
-found = []
-with transient_settings({"plugins_used": [{"name": name} for name in names]}):
-    if sys.argv[1] == "tree":
-        for path in sys.stdin.read().split("\\0"):
-            if path:
-                found += [f"{path}:{one.line_number} {one.type}" for one in scan.scan_file(path)]
-    else:
-        found += [f"{one.filename} {one.type}" for one in scan.scan_diff(sys.stdin.read())]
-print(json.dumps(sorted(set(found))))
-"""
-DATA = [
-    f":(exclude)*.{ending}"
-    for ending in ("csv", "svg", "lock", "parquet", "mill", "gz", "json", "ipynb", "min.js", "css", "ubj")
-]
-"""Tables, drawings and generated documents: megabytes in which no line is written by a person."""
-ALLOWED = {
-    "tests/security/audit.py": "names the detectors",
-    "tests/security/test_a27_supply_chain.py": "plants what the scan must find",
-}
+ALLOWED = {"tests/security/test_a04_traversal_read.py": "knows a private key by its first line"}
 
 
-def secrets_in(what: str) -> Verdict:
-    """`tree`: the files as they are; `history`: every line that any commit added."""
-    git = (
-        ["git", "ls-files", "-z"]
-        if what == "tree"
-        else ["git", "log", "-p", "--all", "--no-color", "--unified=0", "--no-textconv"]
-    )
-    listed = subprocess.run(git, cwd=ROOT, capture_output=True, check=True).stdout
-    found = scan_for_secrets(what, listed)
-    if found is None:
-        return Verdict(f"secrets in the {what}", held=False, told="detect-secrets did not run, so nothing is known")
-    left = [one for one in found if not any(one.startswith(path) for path in ALLOWED)]
+def secrets_in(what: str, folder: Path = ROOT) -> Verdict:
+    """`tree`: the files that git tracks, as they would be committed; `history`: every blob that any commit reaches, once."""
+    blobs = blobs_of_tree(folder) if what == "tree" else blobs_of_history(folder)
+    seen = scan(folder, blobs, told=ALLOWED.__contains__)
+    looked = f"{seen.lines:,} different lines of {seen.blobs:,} blobs"
     return Verdict(
         f"secrets in the {what}",
-        held=not left,
-        told="; ".join(left[:20]) or f"none in {len(listed):,} bytes of list or diff",
+        held=bool(seen.lines) and not seen.found,
+        told="; ".join(seen.found[:20]) or f"none in {looked}",
     )
-
-
-def scan_for_secrets(what: str, data: bytes, folder: Path = ROOT) -> list[str] | None:
-    tools = [option for name in DETECT_SECRETS for option in ("--with", name)]
-    command = ["uv", "run", "--quiet", "--no-project", *tools, "python", "-c", _SCAN, what]
-    ended = subprocess.run(command, cwd=folder, input=data, capture_output=True, check=False)
-    return None if ended.returncode else list(json.loads(ended.stdout))
 
 
 STEPS: dict[str, Callable[[], Verdict]] = {
@@ -206,9 +191,10 @@ STEPS: dict[str, Callable[[], Verdict]] = {
 def run(steps: Iterable[str]) -> bool:
     held = True
     for name in steps:
+        begun = time.monotonic()
         verdict = STEPS[name]()
         mark = {True: "held", False: "FAILED", None: "open"}[verdict.held]
-        sys.stdout.write(f"{mark:6} {verdict.step}: {verdict.told}\n")
+        sys.stdout.write(f"{mark:6} {verdict.step}: {verdict.told} ({time.monotonic() - begun:.0f} s)\n")
         sys.stdout.flush()
         held = held and verdict.held is not False
     return held
@@ -216,8 +202,9 @@ def run(steps: Iterable[str]) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make audit", description=__doc__)
-    parser.add_argument("steps", nargs="*", help=", ".join(STEPS))
-    return 0 if run(parser.parse_args(arguments).steps or STEPS) else 1
+    parser.add_argument("steps", nargs="*", choices=[[], "local", *STEPS], help="`local`: all that need no network")
+    steps: list[str] = parser.parse_args(arguments).steps or list(STEPS)
+    return 0 if run(step for name in steps for step in (LOCAL if name == "local" else (name,))) else 1
 
 
 if __name__ == "__main__":

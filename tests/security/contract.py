@@ -1,21 +1,23 @@
 """Promise 28: Schemathesis against both services as processes, as three roles, with calls chained by what earlier ones answered.
 
-`python -m tests.security.contract [--examples 100] [--record]` is the long form (`make test-contract`); `test_contract.py` runs it
-small. Each role and each part of the API begins with people and data of its own, because some calls end the sign-in they use.
+`python -m tests.security.contract [--examples 100] [--seconds 200] [--record]` is the long form (`make test-contract`). It can be ended
+at any time and goes on where it was; `test_contract.py` runs it small. Each piece begins with people and data of its own, because some
+calls end the sign-in they use.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,8 @@ from mill_kit.signing import new_key_pair
 from mill_local.postgres import PostgresServer
 from mill_local.valkey import ValkeyServer
 
-from tests.faults.promises import Result, commit, now, write_result
+from tests.faults.promises import commit, now, write_result
+from tests.security.contract_pieces import SERVING, Ended, Piece, Shelf, merged, pieces
 from tests.security.evidence import ROOT, SEED
 from tests.security.support import make_estate
 
@@ -46,15 +49,6 @@ class Services:
     api: str
     serving: str
     folder: Path
-
-
-@dataclass
-class Findings:
-    """What all runs together showed."""
-
-    calls: int = 0
-    operations: int = 0
-    failures: list[str] = field(default_factory=list[str])
 
 
 @contextmanager
@@ -146,108 +140,109 @@ def parts_of_the_api() -> list[str]:
     return sorted(tags)
 
 
-def explore(
-    found: Services, findings: Findings, *, examples: int, roles: Sequence[Role], phases: str, apart: bool
-) -> None:
-    """Every part of the api-server for itself (or all at once) and ml-service, as each role."""
-    for role in roles:
-        for tag in parts_of_the_api() if apart else [""]:
-            token = asyncio.run(_token(found.api, role))
-            chosen = ["--include-tag", tag] if tag else []
-            _run(found, findings, f"api-server {role} {tag}", found.api, token, examples, phases, chosen)
-        explore_serving(found, findings, role=role, examples=examples, phases=phases)
+def all_parts() -> list[str]:
+    return [SERVING, *parts_of_the_api()]
 
 
-def explore_serving(found: Services, findings: Findings, *, role: Role, examples: int, phases: str) -> None:
-    token = asyncio.run(_token(found.api, role))
-    _run(found, findings, f"ml-service {role}", found.serving, token, examples, phases, [])
-
-
-def _run(
-    found: Services, findings: Findings, title: str, url: str, token: str, examples: int, phases: str, chosen: list[str]
-) -> None:
+def explore(found: Services, piece: Piece, examples: int, *, seconds: float | None = None) -> Ended | None:
+    """One piece, with people of its own. None where it did not end within `seconds`: then nothing is known."""
+    begun, clock = now(), time.monotonic()
+    token = asyncio.run(_token(found.api, piece.role))
+    url, chosen = (found.serving, []) if piece.part == SERVING else (found.api, ["--include-tag", piece.part])
     report = found.folder / "report.json"
     report.unlink(missing_ok=True)
-    options = [
-        "--checks",
-        CHECKS,
-        "--phases",
-        phases,
-        "--max-examples",
-        str(examples),
-        "--seed",
-        str(SEED),
-        "--continue-on-failure",
-    ]
-    quiet = [
-        "--no-color",
-        "--no-shrink",
-        "--generation-database",
-        "none",
-        "--warnings",
-        "off",
-        "--suppress-health-check",
-        "all",
-    ]
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json"),
-        *(*options, *quiet, *chosen, "--exclude-path-regex", LEFT_OUT, "--request-timeout", "30"),
+        *("--checks", CHECKS, "--phases", piece.phases, "--max-examples", str(examples), "--seed", str(SEED)),
+        *("--continue-on-failure", "--no-color", "--no-shrink", "--generation-database", "none", "--warnings", "off"),
+        *("--suppress-health-check", "all", *chosen, "--exclude-path-regex", LEFT_OUT, "--request-timeout", "30"),
         *("-H", f"Authorization: Bearer {token}", "--report-json-path", str(report)),
     ]
-    ended = subprocess.run(command, cwd=found.folder, capture_output=True, text=True, check=False)
-    (found.folder / f"{title.replace(' ', '-')}.log").write_text(ended.stdout + ended.stderr)
+    try:
+        done = subprocess.run(command, cwd=found.folder, capture_output=True, text=True, check=False, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return None
+    (found.folder / f"{piece.slug}.log").write_text(done.stdout + done.stderr)
     if not report.is_file():
-        raise ChildProcessError(f"{title}: {ended.stdout[-2000:]}{ended.stderr[-2000:]}")
-    _gather(findings, title, json.loads(report.read_text()), ended.stdout)
+        raise ChildProcessError(f"{piece.title}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    document: dict[str, Any] = json.loads(report.read_text())
+    return Ended(
+        piece=piece,
+        examples=examples,
+        seed=SEED,
+        started=begun,
+        seconds=round(time.monotonic() - clock, 1),
+        commit=commit(),
+        calls=int(document["test_cases"]["generated"]),
+        operations=_tested(document),
+        failures=tuple(_failures(piece, document, done.stdout)),
+    )
 
 
-def _gather(findings: Findings, title: str, report: dict[str, Any], told: str) -> None:
-    """Adds one run's report. A run that did not try anything is a finding."""
-    findings.calls += int(report["test_cases"]["generated"])
-    findings.operations += int(report["operations"]["tested"])
-    if not report["complete"] or report["errors"] or not report["operations"]["tested"]:
-        findings.failures.append(f"{title}: the run is not complete: {report['errors']} {told[-300:]}")
+def _tested(report: dict[str, Any]) -> int:
+    """How many operations; a phase that finds nothing to try has no count."""
+    return int((report["operations"] or {"tested": 0})["tested"])
+
+
+def _failures(piece: Piece, report: dict[str, Any], told: str) -> Iterator[str]:
+    """A run that did not try anything is a failure too, unless there was nothing to try."""
+    nothing = not _tested(report) and not piece.may_be_empty
+    if not report["complete"] or report["errors"] or nothing:
+        yield f"{piece.title}: the run is not complete: {report['errors']} {told[-300:]}"
     for failure in report["failures"]:
-        findings.failures += [f"{title}: {failure['title']}: {operation}" for operation in failure["operations"]]
+        yield from (f"{piece.title}: {failure['title']}: {operation}" for operation in failure["operations"])
+
+
+def explore_all(shelf: Shelf, wanted: Sequence[Piece], seconds: float) -> None:
+    """What is left of `wanted`, as long as the next piece is likely to end within `seconds`."""
+    deadline = time.monotonic() + seconds
+    left = shelf.left(wanted)
+    if not left:
+        return
+    with services() as found:
+        for number, piece in enumerate(left):
+            remaining = deadline - time.monotonic()
+            if shelf.expected(piece) > remaining:
+                _say(f"{len(left) - number} pieces are left: run it again")
+                return
+            ended = explore(found, piece, shelf.examples, seconds=remaining)
+            if ended is None:
+                _say(f"{piece.title}: not ended within {remaining:.0f} s; {len(left) - number} pieces are left")
+                return
+            shelf.keep(ended)
+            _say(f"{piece.title}: {ended.calls} calls, {ended.seconds:.0f} s, {len(ended.failures)} failures")
+            if ended.failures:
+                log = shelf.folder / f"{piece.slug}.log"
+                log.write_bytes((found.folder / f"{piece.slug}.log").read_bytes())
+                _say("\n".join(f"    {text}" for text in ended.failures) + f"\n    {log}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.security.contract")
+    parser = argparse.ArgumentParser(prog="python -m tests.security.contract", description=__doc__)
     parser.add_argument("--examples", type=int, default=100)
     parser.add_argument("--roles", default=",".join(ROLES))
-    parser.add_argument("--phases", default="examples,coverage,fuzzing,stateful")
-    parser.add_argument("--record", action="store_true")
+    parser.add_argument("--parts", default="", help="parts of the API, comma separated; without it all")
+    parser.add_argument("--seconds", type=float, default=4 * 3600, help="begin no piece that would end later")
+    parser.add_argument("--folder", type=Path, default=ROOT / ".modelmill" / "contract", help="where ended pieces are")
+    parser.add_argument("--fresh", action="store_true", help="forget the pieces that have ended")
+    parser.add_argument("--record", action="store_true", help="write the result of all pieces into the repository")
     options = parser.parse_args(arguments)
-    begun, clock, findings = now(), time.monotonic(), Findings()
+    if options.fresh:
+        shutil.rmtree(options.folder, ignore_errors=True)
+    shelf = Shelf.open(options.folder, options.examples, SEED)
+    everything = pieces(ROLES, all_parts())
     roles = [Role(name) for name in options.roles.split(",")]
-    with services() as found:
-        explore(found, findings, examples=options.examples, roles=roles, phases=options.phases, apart=True)
-    sys.stdout.write("\n".join(findings.failures) + "\n" if findings.failures else "")
-    sys.stdout.write(f"{findings.calls} calls, {findings.operations} operations, {len(findings.failures)} failures\n")
+    explore_all(shelf, pieces(roles, options.parts.split(",") if options.parts else all_parts()), options.seconds)
+    result = merged(shelf, everything, len(everything))
+    _say(f"{result.trials} of {len(everything)} pieces: {result.figures['calls']} calls, {result.failures} failures")
     if options.record:
-        write_result(
-            Result(
-                promise=28,
-                title="The API keeps its contract",
-                trials=1,
-                failures=len(findings.failures),
-                seed=SEED,
-                started=begun,
-                seconds=round(time.monotonic() - clock, 1),
-                commit=commit(),
-                command=f"make test-contract EXAMPLES={options.examples}",
-                figures={
-                    "calls": findings.calls,
-                    "operations_times_roles": findings.operations,
-                    "examples_per_operation": options.examples,
-                    "roles": len(roles),
-                    "phases": options.phases,
-                },
-                full=1 if options.examples >= 100 and len(roles) == len(ROLES) else 2,
-                notes="; ".join(findings.failures[:5]),
-            )
-        )
-    return 1 if findings.failures else 0
+        write_result(result)
+    return int(bool(result.failures) or result.trials < len(everything))
 
 
 if __name__ == "__main__":
