@@ -9,8 +9,11 @@ from tests.faults.experiments.cancelling import cancelling
 from tests.faults.experiments.database import clients_leave, database_killed
 from tests.faults.experiments.death import death_of_workers, long_jobs, poison
 from tests.faults.experiments.drill import drill
+from tests.faults.experiments.load import overload, steady
 from tests.faults.experiments.once import once
 from tests.faults.experiments.one_id import one_id
+from tests.faults.experiments.served import served
+from tests.faults.experiments.soak import soak
 from tests.faults.experiments.storm import storm
 from tests.faults.experiments.uploads import corruption, uploads
 
@@ -27,6 +30,10 @@ EXPERIMENTS: Mapping[tuple[int, ...], Experiment] = {
     (13,): uploads,
     (14,): corruption,
     (16,): drill,
+    (17,): steady,
+    (18,): overload,
+    (24,): soak,
+    (23,): served,
     (25,): clients_leave,
     (32,): apart,
     (39,): one_id,
