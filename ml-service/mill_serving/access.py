@@ -28,11 +28,15 @@ _CLAIMS = ["iss", "aud", "sub", "tid", "iat", "exp"]
 
 @dataclass
 class Access:
-    """`identify` is called once a request. Verified tokens are remembered by hash until they expire."""
+    """`identify` is called once a request. Verified tokens are remembered by hash until they expire.
+
+    `before_verifying` may refuse a caller whose tokens were wrong too often: to verify one costs a thousand look-ups.
+    """
 
     keeper: SnapshotKeeper
     token_key: Ed25519PublicKey | None
     clock: Callable[[], float] = time.time
+    before_verifying: Callable[[], None] | None = None
     _tokens: dict[bytes, Principal] = field(default_factory=dict[bytes, Principal])
 
     def identify(self, secret: str) -> Principal:
@@ -57,6 +61,8 @@ class Access:
         digest = hashlib.sha256(token.encode()).digest()
         principal = self._tokens.get(digest)
         if principal is None:
+            if self.before_verifying is not None:
+                self.before_verifying()
             principal = self._verified(token)
             if len(self._tokens) >= _MOST_TOKENS:
                 self._tokens.clear()

@@ -5,11 +5,13 @@ import gc
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
 from mill_kit import signing
+from mill_kit.http.addresses import TrustedProxies
 from mill_kit.http.health import Check, Health, HealthCollector
 from mill_kit.logs import get_logger
 from mill_kit.store import ObjectStore
@@ -40,6 +42,8 @@ from mill_serving.files import private_folder
 from mill_serving.isolation.house import follow, house_of
 from mill_serving.isolation.news import CrashNews
 from mill_serving.journal import Journal
+from mill_serving.limited import LimitedEngine
+from mill_serving.limits import Limiter, Rates
 from mill_serving.metrics import EngineCollector
 from mill_serving.packages import LoadedModel, PackageFolder, StoreHandle
 from mill_serving.registry import Registry
@@ -65,6 +69,7 @@ class Parts:
 
     settings: Settings
     engine: Engine
+    limiter: Limiter | None
     health: Health
     front: Front
     documents: FastAPI
@@ -95,6 +100,8 @@ class Parts:
             found.append(self.store_source.run)
         if self.redis_source and self.reporter:
             found += [self.redis_source.run, self.reporter.run]
+        if self.line and self.limiter is not None:
+            found.append(partial(self.limiter.run, self.line, self.settings.rates.settle_seconds))
         if self.line and self.reporter:
             found.append(_tally(self.engine, self.line, self.reporter.replica).run)
         return found
@@ -119,7 +126,8 @@ def create_app(settings: Settings, seat: Seat | None = None) -> Parts:
     if apart is not None:
         follow(rollout, apart.ward)
     line = RedisLine(settings.cache.url.get_secret_value()) if settings.cache.url else None
-    engine = _engine(settings, rollout, seat, _journal(line, settings.journal))
+    limiter = _limiter(settings)
+    engine = _engine(settings, limiter, rollout, seat, _journal(line, settings.journal))
     if engine.colleagues is not None:
         engine.colleagues.obey = engine.obey
     source = StoreSource(store, keeper, settings.store.poll_seconds)
@@ -129,6 +137,7 @@ def create_app(settings: Settings, seat: Seat | None = None) -> Parts:
     parts = Parts(
         settings=settings,
         engine=engine,
+        limiter=limiter,
         health=health,
         front=_front(engine, documents, serving, health),
         documents=documents,
@@ -144,7 +153,15 @@ def create_app(settings: Settings, seat: Seat | None = None) -> Parts:
     return parts
 
 
-def _engine(settings: Settings, rollout: Rollout, seat: Seat | None, journal: Journal) -> Engine:
+def _limiter(settings: Settings) -> Limiter | None:
+    """None where no limit is set: nothing is counted then."""
+    rates = settings.rates.rates()
+    if rates == Rates():
+        return None
+    return Limiter(rates, TrustedProxies.named(settings.trusted_proxies), settings.rates.entries)
+
+
+def _engine(settings: Settings, limiter: Limiter | None, rollout: Rollout, seat: Seat | None, journal: Journal) -> Engine:
     serving = settings.serving
     token_file = settings.tokens.public_key_file
     lane = Lane(serving.threads, serving.waiting_blocks, serving.waiting_blocks_per_model, serving.longest_wait_seconds)
@@ -153,10 +170,15 @@ def _engine(settings: Settings, rollout: Rollout, seat: Seat | None, journal: Jo
     statistics = Statistics(Cells(seat.cells if seat else None))
     ward = rollout.folder.apart.ward if rollout.folder.apart else None
     shared = _shared_answers(settings.cache)
-    return Engine(
+    make = Engine if limiter is None else partial(LimitedEngine, limiter=limiter)
+    return make(
         rollout=rollout,
         keeper=rollout.keeper,
-        access=Access(rollout.keeper, signing.load_public_key(token_file) if token_file else None),
+        access=Access(
+            rollout.keeper,
+            signing.load_public_key(token_file) if token_file else None,
+            before_verifying=None if limiter is None else limiter.require_room,
+        ),
         registry=rollout.registry,
         lane=lane,
         arrivals=arrivals,

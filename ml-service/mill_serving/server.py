@@ -16,6 +16,7 @@ import uvicorn
 from mill_serving.app import Parts
 from mill_serving.connection import HotConnection, class_for
 from mill_serving.doors.edge import DEFAULT_HEADERS, surrounded
+from mill_serving.limited import KnownSender, limited_class
 
 _KEEP_ALIVE_SECONDS = 75  # longer than nginx keeps its idle upstream connections
 _BACKLOG = 2048
@@ -91,11 +92,13 @@ def _accept_all(listening: socket) -> list[socket]:
 
 def serve(parts: Parts, sockets: Sequence[socket], alive: int | None = None) -> None:
     """Blocks until the process is told to stop. Every wait at the end is bounded."""
+    front, limiter = parts.front, parts.limiter
+    kind = class_for(front.answer_now) if limiter is None else limited_class(front.answer_now, limiter)
     config = uvicorn.Config(
-        surrounded(parts.front, parts.settings.cors.origins, parts.tracer),
+        surrounded(KnownSender(front) if limiter is not None else front, parts.settings.cors.origins, parts.tracer),
         headers=DEFAULT_HEADERS,
         loop="uvloop",
-        http=class_for(parts.front.answer_now),
+        http=kind,
         lifespan="on",
         ws="none",
         access_log=False,

@@ -4,10 +4,14 @@ import socket
 from pathlib import Path
 from typing import Literal
 
+from mill_kit.gcra import Rate
+from mill_kit.http.addresses import TrustedProxies
 from mill_kit.http.cors import origins_of
 from mill_kit.telemetry import TelemetrySettings
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mill_serving.limits import Rates
 
 
 class _Concern(BaseModel):
@@ -101,6 +105,34 @@ class ServingSettings(_Concern):
     isolated_window_seconds: float = Field(default=600.0, gt=0)
 
 
+class RateSettings(_Concern):
+    """How often one may ask for predictions, each second and at once; 0 a second is no limit, which is the default.
+
+    For an API key or user, for a whole workspace, and for an address without a valid key. Counted in each worker, settled with
+    Redis every `settle_seconds`; of callers and of addresses the `entries` that came last are remembered.
+    """
+
+    per_second: float = Field(default=0, ge=0)
+    burst: int = Field(default=1000, ge=1)
+    workspace_per_second: float = Field(default=0, ge=0)
+    workspace_burst: int = Field(default=1000, ge=1)
+    address_per_second: float = Field(default=0, ge=0)
+    address_burst: int = Field(default=100, ge=1)
+    settle_seconds: float = Field(default=0.25, gt=0, le=10)
+    entries: int = Field(default=10_000, ge=100)
+
+    def rates(self) -> Rates:
+        return Rates(
+            caller=_rate(self.per_second, self.burst),
+            workspace=_rate(self.workspace_per_second, self.workspace_burst),
+            address=_rate(self.address_per_second, self.address_burst),
+        )
+
+
+def _rate(per_second: float, burst: int) -> Rate | None:
+    return Rate(60 * per_second, burst) if per_second else None
+
+
 class CorsSettings(_Concern):
     """`origins`, separated by commas, are the web pages that may call this server from a browser."""
 
@@ -114,7 +146,10 @@ class CorsSettings(_Concern):
 
 
 class Settings(BaseSettings):
-    """Everything the data plane is told. There is no secret with a default; without keys no snapshot and no token is believed."""
+    """Everything the data plane is told. There is no secret with a default; without keys no snapshot and no token is believed.
+
+    `trusted_proxies` are the addresses or networks (comma separated) whose `X-Forwarded-For` is believed: nginx's, or none.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="MILL_", env_nested_delimiter="__", frozen=True, extra="ignore", hide_input_in_errors=True
@@ -129,4 +164,12 @@ class Settings(BaseSettings):
     serving: ServingSettings = ServingSettings()
     journal: JournalSettings = JournalSettings()
     cors: CorsSettings = CorsSettings()
+    rates: RateSettings = RateSettings()
+    trusted_proxies: str = ""
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def check(cls, value: str) -> str:
+        TrustedProxies.named(value)
+        return value
     telemetry: TelemetrySettings = TelemetrySettings()

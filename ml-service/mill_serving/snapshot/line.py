@@ -2,7 +2,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # redis-py leaves the keyword arguments of its clients untyped; nothing outside this file sees them.
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -83,6 +83,11 @@ class RedisLine:
 
     async def length(self, key: str) -> int:
         return int(await self._client.llen(key))  # pyright: ignore[reportGeneralTypeIssues] - typed for both clients
+
+    async def run_script(self, script: str, keys: Sequence[str], arguments: Sequence[float]) -> list[float]:
+        """The numbers that a Lua script answers."""
+        answer: Any = await self._client.eval(script, len(keys), *keys, *arguments)  # pyright: ignore[reportGeneralTypeIssues]
+        return [float(number) for number in answer]
 
     @asynccontextmanager
     async def subscribed(self, channel: str) -> AsyncGenerator[Channel]:
