@@ -84,15 +84,23 @@ class Colleagues:
         with contextlib.closing(writer):
             outcome = Outcome()
             try:
-                await self.obey(msgspec.json.decode(await reader.readline(), type=Order))
+                await self.obey(order_of(await reader.readline()))
             except Problem as problem:
                 outcome = Outcome(problem.detail)
-            except (msgspec.DecodeError, ValueError) as error:
+            except ValueError as error:
                 get_logger().warning("order_not_understood", reason=str(error))
                 return
             writer.write(msgspec.json.encode(outcome) + b"\n")
             with contextlib.suppress(ConnectionError):
                 await writer.drain()
+
+
+def order_of(line: bytes) -> Order:
+    """Raises `ValueError` for what is none."""
+    try:
+        return msgspec.json.decode(line, type=Order)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
 
 
 @contextlib.contextmanager
