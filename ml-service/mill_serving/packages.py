@@ -17,13 +17,14 @@ from typing import Any
 from mill_kit.logs import get_logger
 from mill_kit.problems import Problem
 from mill_kit.store import CorruptObject, ObjectStore, StoreUnavailable
-from mill_pack import Engine, GoldenRowsDiffer, Manifest, Package, Signature, load_here, open_package
+from mill_pack import Engine, GoldenRowsDiffer, Manifest, Package, Signature, open_package
 from mill_pack.engines import Shape
 
 from mill_serving.admission import Lane
 from mill_serving.answers import AnswerCache
 from mill_serving.errors import ModelUnavailable
 from mill_serving.files import only_one, sha256_of
+from mill_serving.isolation.opening import open_here_or_apart
 from mill_serving.isolation.ward import Ward
 from mill_serving.pace import Pace
 from mill_serving.single import SingleRow
@@ -140,15 +141,10 @@ class PackageFolder:
         if apart is None:
             return open_package(path, mapped=mapped)
 
-        def load(manifest: Manifest, entries: Mapping[str, memoryview], shape: Shape) -> Engine:
-            if manifest.is_from_outside:
-                return apart.ward.engine(manifest, path, shape, target.version_id)
-            return load_here(manifest, entries, shape)
+        def elsewhere(manifest: Manifest, shape: Shape) -> Engine:
+            return apart.ward.engine(manifest, path, shape, target.version_id)
 
-        package = open_package(path, mapped=mapped, replay_golden=False, load=load)
-        if not package.manifest.is_from_outside:
-            package.replay_golden()
-        return package
+        return open_here_or_apart(path, elsewhere, mapped=mapped)
 
     def _local(self, target: Target) -> Path:
         if target.path is not None:

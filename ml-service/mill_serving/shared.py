@@ -4,9 +4,9 @@ from pathlib import Path
 
 from mill_kit.logs import get_logger
 from mill_kit.problems import Problem
-from mill_pack import open_package
 
 from mill_serving.files import sha256_of
+from mill_serving.isolation.opening import Unloaded, open_here_or_apart
 from mill_serving.targets import Target
 
 
@@ -26,7 +26,7 @@ def find_shared(folder: Path | None) -> tuple[Target, ...]:
 
 
 def _target(path: Path) -> Target:
-    manifest = open_package(path).manifest
+    manifest = open_here_or_apart(path, lambda _manifest, _shape: Unloaded()).manifest
     return Target(
         model_id=manifest.model_id,
         version_id=manifest.model_version_id,

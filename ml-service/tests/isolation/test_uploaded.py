@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import copy
 from typing import Any
 from uuid import UUID
 
@@ -108,6 +109,15 @@ def test_an_uploaded_model_answers_at_every_door_as_a_trained_one_does(begin: Be
         assert two.predict().status_code == 200
         (pid,) = two.processes
     reach(lambda: not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
+def test_an_uploaded_model_in_the_shared_folder_predicts_apart_too(
+    build: Any, launch: Any, tmp_path: Path, reach: Any
+) -> None:
+    copy(build("demo", uploaded=True).path, tmp_path / "demo.mill")
+    with launch(tmp_path, store=False, MILL_SERVING__SHARED_MODELS_DIR=str(tmp_path)) as replica:
+        reach(lambda: replica.predict("demo").status_code == 200)
+        assert len(processes(replica.process.pid)) == 1
 
 
 def test_without_isolation_nothing_is_started(begin: Begin) -> None:
