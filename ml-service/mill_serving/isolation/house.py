@@ -28,8 +28,8 @@ def follow(rollout: Rollout, ward: Ward) -> None:
     rollout.suspended = ward.records.reason
 
     def adopt() -> None:
-        ward.records.redeployed({str(route.model_version_id): route.deployed_at for route in rollout.routes()})
-        rollout.refresh()
+        since = {str(route.model_version_id): route.deployed_at for route in rollout.routes()}
+        rollout.refresh(anew=ward.records.redeployed(since))
 
     rollout.keeper.on_change = adopt
 

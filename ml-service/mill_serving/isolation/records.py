@@ -58,14 +58,16 @@ class CrashRecords:
             self._lately.pop(version_id, None)
             return self._suspended.pop(version_id, None) is not None
 
-    def redeployed(self, deployed: Mapping[str, datetime | None]) -> None:
-        """What is routed now, and since when: versions that left, or were deployed again, are forgiven."""
+    def redeployed(self, deployed: Mapping[str, datetime | None]) -> set[str]:
+        """What is routed now, and since when: versions that left, or were deployed again, are forgiven. Which were is told."""
         with self._lock:
             before, self._deployed = self._deployed, dict(deployed)
-            for version_id in {*self._lately, *self._suspended}:
-                if version_id in before and deployed.get(version_id, _GONE) != before[version_id]:
-                    self._lately.pop(version_id, None)
-                    self._suspended.pop(version_id, None)
+            known = {one for one in (*self._lately, *self._suspended) if one in before}
+            forgiven = {one for one in known if deployed.get(one, _GONE) != before[one]}
+            for version_id in forgiven:
+                self._lately.pop(version_id, None)
+                self._suspended.pop(version_id, None)
+        return forgiven
 
 
 _GONE = object()

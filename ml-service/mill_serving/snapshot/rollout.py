@@ -6,7 +6,7 @@ stays with the previous version, as long as the snapshot carries that one too.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -53,12 +53,10 @@ class Rollout:
     _progress: dict[UUID, _Progress] = field(default_factory=dict[UUID, _Progress])
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def refresh(self) -> None:
-        """The snapshot changed, or the readiness of a version did."""
+    def refresh(self, anew: Collection[str] = ()) -> None:
+        """The snapshot changed, or the readiness of a version did. Versions that failed and are `anew` need not wait any longer."""
         routes = self.routes()
-        self._progress = {
-            route.model_version_id: self._progress.get(route.model_version_id, _Progress()) for route in routes
-        }
+        self._progress = {route.model_version_id: self._known(route.model_version_id, anew) for route in routes}
         self.catalogue = build_catalogue(routes, self.shared, self.is_ready)
         self.changed.set()
         self._wake.set()
@@ -86,6 +84,12 @@ class Rollout:
 
     def routes(self) -> tuple[Route, ...]:
         return self.keeper.in_force.snapshot.routes if self.keeper.in_force else ()
+
+    def _known(self, version: UUID, anew: Collection[str]) -> _Progress:
+        progress = self._progress.get(version)
+        if progress is None or (progress.state == "failed" and str(version) in anew):
+            return _Progress()
+        return progress
 
     def _readiness(self, version: UUID, progress: _Progress) -> VersionReadiness:
         reason = self.suspended(str(version))

@@ -211,6 +211,7 @@ def test_the_process_is_locked_in(make_ward: MakeWard, package: Path) -> None:
     assert limits["Max open files"] == "8"
     assert limits["Max address space"] != "unlimited"
     assert os.getpgid(pid) == pid != os.getpgid(0)
+    assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "1000\n"
     if os.geteuid() == 0:
         assert status["Uid"].split()[0] == "65534"
 

@@ -1,5 +1,6 @@
 """What a process does to itself before it looks at a byte from outside: the trainer's sandbox and ml-service's model processes do."""
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -28,6 +29,7 @@ def confine(bounds: Bounds) -> None:
     """A group of its own, no environment, hard limits, nobody's user, Landlock, seccomp. Raises `OSError`; nothing is taken back."""
     os.setpgid(0, 0)
     os.environ.clear()
+    _go_first()
     _limit(bounds)
     _become_nobody()
     die_with_parent()
@@ -42,6 +44,12 @@ def confine(bounds: Bounds) -> None:
 def die_with_parent() -> None:
     """The kernel ends this process when the one that made it is gone. To be said again after a change of user."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _go_first() -> None:
+    """Where a machine or a container runs out of memory, the kernel ends this process before any that others need."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
 
 
 def _limit(bounds: Bounds) -> None:
