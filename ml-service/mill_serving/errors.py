@@ -275,7 +275,7 @@ class ModelSuspended(Unavailable):
         super().__init__(
             f"this uploaded model is suspended: {why}. Deploy it again to give it another try (POST /api/v1/models/{{id}}/deploy, "
             "or load it over V2), or upload a model that works",
-            headers={"retry-after": "60"},
+            headers={"retry-after": "5"},
         )
 
 

@@ -206,7 +206,7 @@ def test_the_third_crash_suspends_the_model_and_a_load_gives_it_another_try(begi
         assert answer.status_code == 503
         assert answer.json()["type"] == "urn:modelmill:problem:model-suspended"
         assert "SIGSEGV" in answer.json()["detail"]
-        assert answer.headers["retry-after"] == "60"
+        assert answer.headers["retry-after"] == "5"
         assert two.index()["bad"]["state"] == "UNAVAILABLE"
         assert "SIGSEGV" in two.index()["bad"]["reason"]
         assert two.index()["good"]["state"] == "READY"
