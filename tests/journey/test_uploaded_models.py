@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import skops.io
@@ -37,7 +38,7 @@ def project(mill: Client) -> str:
     return mill.projects.create("outside").id
 
 
-def test_an_uploaded_model_predicts_and_explains_like_any_other(mill: Client, project: str) -> None:
+def test_an_uploaded_model_predicts_and_explains_like_any_other(mill: Client, project: str, stack: Stack) -> None:
     data: Any = load_breast_cancer()
     names = [name.replace(" ", "_") for name in data.feature_names]
     model = xgboost.XGBClassifier(n_estimators=10, max_depth=3, n_jobs=1).fit(data.data, data.target)
@@ -56,6 +57,9 @@ def test_an_uploaded_model_predicts_and_explains_like_any_other(mill: Client, pr
     expected = model.predict_proba(data.data[:5])[:, 1]
     benign = [(answer.probabilities or {})["benign"] for answer in answers]
     np.testing.assert_allclose(benign, expected, atol=1e-6)
+    apart = re.search(r"^isolated_model_processes (\d+)", httpx.get(f"{stack.serving_url}/metrics").text, re.MULTILINE)
+    assert apart is not None
+    assert float(apart[1]) >= 1, "it predicts in a process of its own"
     assert [model.name for model in mill.models.list(project_id=project, status="deployed")] == ["tumours"]
     mill.models.undeploy(ready.id)
     assert mill.models.get(ready.id).status == "ready"

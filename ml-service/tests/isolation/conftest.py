@@ -10,7 +10,7 @@ from mill_serving.isolation.ward import Bounds, Ward
 
 CRASHING = '''
 """The product's own program, but for rows whose first number says how to misbehave."""
-import ctypes, os, sys
+import ctypes, os, socket, sys
 import numpy as np
 from mill_serving.isolation import child
 
@@ -35,6 +35,18 @@ def misbehave(engine, verb, matrix):
         raise RuntimeError("a bug")
     elif what == -8.0:
         os.close(0)
+    elif what == -9.0:
+        socket.socket()
+    elif what == -10.0:
+        os.execv("/bin/sh", ["sh", "-c", "true"])
+    elif what == -11.0:
+        os.open("/tmp/escaped", os.O_WRONLY | os.O_CREAT)
+    elif what == -12.0:
+        os.kill(os.getppid(), 9)
+    elif what == -13.0:
+        os.open("/etc/passwd", os.O_RDONLY)
+    elif what == -14.0:
+        os.fork()
     return good(engine, verb, matrix)
 
 good, child._computed = child._computed, misbehave
@@ -46,7 +58,7 @@ MakeWard = Callable[..., Ward]
 
 @pytest.fixture(scope="session")
 def crashing(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    """What to run as a process: -1 dereferences null, -2 hangs, -3 eats memory, -4 to -8 speak nonsense or fail."""
+    """What to run as a process: -1 dereferences null, -2 hangs, -3 eats memory, -4 to -8 speak nonsense or fail, the others reach out."""
     path = tmp_path_factory.mktemp("program") / "crashing.py"
     path.write_text(CRASHING)
     return (sys.executable, "-I", str(path))

@@ -87,6 +87,27 @@ def test_every_way_to_fail_is_named_and_the_next_question_finds_a_new_process(
     assert ward.crashes == 1
 
 
+@pytest.mark.parametrize(
+    ("order", "reason"),
+    [
+        pytest.param(-9.0, "SIGSYS", id="a socket"),
+        pytest.param(-10.0, "SIGSYS", id="a program"),
+        pytest.param(-11.0, "SIGSYS", id="a file to write"),
+        pytest.param(-12.0, "SIGSYS", id="a signal to its parent"),
+        pytest.param(-13.0, "an error of its own", id="a file to read"),
+        pytest.param(-14.0, "an error of its own", id="a child"),
+    ],
+)
+def test_code_that_ran_in_it_would_reach_nothing(make_ward: MakeWard, package: Path, order: float, reason: str) -> None:
+    """As if a stranger's numbers had taken over the process: the kernel ends it, or there is nothing to be had."""
+    ward = make_ward()
+    engine = place(ward, package)
+    with pytest.raises(ModelCrashed, match=reason):
+        engine.outputs(rows(package, 1, order))
+    assert not Path("/tmp/escaped").exists()  # noqa: S108 - nobody made it
+    assert engine.outputs(rows(package, 1)).shape == (1, 2)
+
+
 def test_the_third_crash_suspends_and_nothing_is_started_any_more(make_ward: MakeWard, package: Path) -> None:
     ward = make_ward()
     engine = place(ward, package)
