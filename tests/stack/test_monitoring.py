@@ -182,6 +182,15 @@ def test_each_alert_fires_in_its_fault_and_not_without_one(root: Path, promtool:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_window_of_each_alert_is_tried_from_both_sides(root: Path) -> None:
+    """Silent before its fault and shortly before its patience ends, then firing. One that looks at days is in `alerts.test.yml`."""
+    tests = yaml.safe_load((root / "monitoring/prometheus/tests/windows.test.yml").read_text())["tests"]
+    named = {test["name"].partition(":")[0]: test["promql_expr_test"] for test in tests}
+    assert set(named) == {rule["alert"] for rule in rules(root) if "alert" in rule} - {"ErrorBudgetShrinks"}
+    for alert, asked in named.items():
+        assert [bool(one["exp_samples"]) for one in asked][:3] == [False, False, True], alert
+
+
 def test_each_alert_has_a_test_and_says_what_to_do(root: Path) -> None:
     tested = "".join(path.read_text() for path in (root / "monitoring/prometheus/tests").glob("*.yml"))
     for rule in rules(root):
