@@ -8,7 +8,8 @@ from hmac import compare_digest
 
 from mill_contracts.ids import KeyId, UserId, WorkspaceId
 from mill_contracts.tokens import API_KEY_PREFIX, Role, Scope
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, Select, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from mill_api.access.errors import InvalidApiKey, InvalidToken
 from mill_api.access.principal import Principal
@@ -50,11 +51,7 @@ async def owner_of_key(system: Database, secret: str) -> KeyOwner:
             (MembershipRow.tenant_id == ApiKeyRow.tenant_id) & (MembershipRow.user_id == ApiKeyRow.user_id),
         )
         .join(UserRow, (UserRow.id == ApiKeyRow.user_id) & UserRow.active)
-        .where(
-            ApiKeyRow.prefix == shown_part(secret),
-            ApiKeyRow.revoked_at.is_(None),
-            or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > func.now()),
-        )
+        .where(ApiKeyRow.prefix == shown_part(secret), *_living_key())
     )
     async with system.reading() as session:
         candidates = (await session.execute(statement)).all()
@@ -80,20 +77,45 @@ async def as_of_now(database: Database, claimed: Principal) -> Principal:
 
     Raises `InvalidToken` for one who is no longer a member, and for a sign-in that has ended: a signature outlives both.
     """
-    statement = (
-        select(MembershipRow.role, RefreshFamilyRow.revoked_at)
-        .join(UserRow, (UserRow.id == MembershipRow.user_id) & UserRow.active)
-        .join(RefreshFamilyRow, (RefreshFamilyRow.user_id == UserRow.id) & (RefreshFamilyRow.id == claimed.session_id))
-        .where(MembershipRow.user_id == claimed.user_id)
-    )
     async with database.reading(claimed.workspace_id) as session:
-        found = (await session.execute(statement)).one_or_none()
+        found = (await session.execute(_sign_in_of(claimed))).one_or_none()
     if found is None:
         raise InvalidToken("You are no longer a member of this workspace; sign in again")
     role, revoked_at = found
     if revoked_at is not None:
         raise InvalidToken("This sign-in has ended; sign in again")
     return replace(claimed, role=Role(role))
+
+
+async def is_still_let_in(session: AsyncSession, who: Principal) -> bool:
+    """Whether the sign-in or the key that `who` came with still counts: for answers that go on for minutes.
+
+    `session` is of their workspace.
+    """
+    if who.key_id is None:
+        found = (await session.execute(_sign_in_of(who))).one_or_none()
+        return found is not None and found[1] is None
+    statement = (
+        select(ApiKeyRow.id)
+        .join(MembershipRow, MembershipRow.user_id == ApiKeyRow.user_id)
+        .join(UserRow, (UserRow.id == ApiKeyRow.user_id) & UserRow.active)
+        .where(ApiKeyRow.id == who.key_id, *_living_key())
+    )
+    return await session.scalar(statement) is not None
+
+
+def _sign_in_of(who: Principal) -> Select[tuple[str, datetime | None]]:
+    """The role of a member, and when the sign-in ended."""
+    return (
+        select(MembershipRow.role, RefreshFamilyRow.revoked_at)
+        .join(UserRow, (UserRow.id == MembershipRow.user_id) & UserRow.active)
+        .join(RefreshFamilyRow, (RefreshFamilyRow.user_id == UserRow.id) & (RefreshFamilyRow.id == who.session_id))
+        .where(MembershipRow.user_id == who.user_id)
+    )
+
+
+def _living_key() -> tuple[ColumnElement[bool], ...]:
+    return ApiKeyRow.revoked_at.is_(None), or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > func.now())
 
 
 async def note_use(database: Database, owner: KeyOwner) -> None:

@@ -82,6 +82,7 @@ class BatchService:
                 file_name=upload.file_name[:255],
                 file_key=key,
                 file_sha256=upload.stored.sha256,
+                file_size=upload.stored.size,
                 output_format=form.output_format,
                 return_probabilities=form.return_probabilities,
             )

@@ -175,6 +175,7 @@ async def project_of_batch(session: AsyncSession, batch_id: UUID) -> UUID | None
 
 
 async def stored_bytes(session: AsyncSession) -> int:
-    """Of the results of batch predictions."""
-    sizes = BatchPredictionRow.report["output_bytes"].as_integer()
-    return int(await session.scalar(select(func.coalesce(func.sum(sizes), 0))) or 0)
+    """Of batch predictions: the files that were uploaded for them, and their results."""
+    result = func.coalesce(BatchPredictionRow.report["output_bytes"].as_integer(), 0)
+    total = func.sum(func.coalesce(BatchPredictionRow.file_size, 0) + result)
+    return int(await session.scalar(select(func.coalesce(total, 0))) or 0)

@@ -76,6 +76,7 @@ class BatchPredictionRow(TenantRow):
     file_name: Mapped[str] = mapped_column(Text)
     file_key: Mapped[str | None] = mapped_column(Text)
     file_sha256: Mapped[str | None] = mapped_column(Text)
+    file_size: Mapped[int | None] = mapped_column(BigInteger)
     output_format: Mapped[str] = mapped_column(Text)
     return_probabilities: Mapped[bool]
     output_key: Mapped[str | None] = mapped_column(Text)

@@ -103,11 +103,14 @@ async def retry(job_id: UUID, who: ProjectEditor, work: Work, parts: Parts) -> J
 async def events(
     job_id: UUID, me: Me, parts: Parts, last_event_id: Annotated[int | None, Header(ge=0, lt=2**63)] = None
 ) -> StreamingResponse:
-    """Server-sent events: `state`, `cancel`, `stage`, `progress`, `log`; resumes after `Last-Event-ID`, ends with the job."""
+    """Server-sent events: `state`, `cancel`, `stage`, `progress`, `log`; resumes after `Last-Event-ID`, ends with the job.
+
+    It ends too when the caller's sign-in, key or membership does.
+    """
     me.need_scope(Scope.READ)
     async with parts.database.reading(me.workspace_id) as session:
         _found(await repository.get(session, job_id), job_id)
-    stream = EventStream(parts.database, me.workspace_id).of(job_id, last_event_id or 0)
+    stream = EventStream(parts.database, me).of(job_id, last_event_id or 0)
     headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 

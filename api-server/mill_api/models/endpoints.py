@@ -5,8 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
+from mill_contracts.adoption import ModelFramework
 from mill_contracts.algorithms import Catalogue, catalogue
-from mill_contracts.recipe import Framework, Task
+from mill_contracts.recipe import Task
 
 from mill_api.access.dependencies import Me, ModelQuota, Paging, ProjectEditor, Reading, Work
 from mill_api.db.pages import Page
@@ -43,7 +44,7 @@ async def list_models(
     models: Models,
     project_id: UUID | None = None,
     dataset_id: UUID | None = None,
-    framework: Framework | None = None,
+    framework: ModelFramework | None = None,
     model_type: Task | None = None,
     tag: str | None = None,
     search: Annotated[str | None, Query(description="Part of the name")] = None,

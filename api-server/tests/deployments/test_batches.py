@@ -6,6 +6,8 @@ from typing import Any
 from httpx import AsyncClient
 from mill_api.deployments.tables import BatchPredictionRow
 from mill_api.parts import Parts
+from mill_api.quotas.operator import give
+from mill_api.settings import Settings
 from mill_api.testing import Person
 from mill_contracts.ids import WorkspaceId, new_id
 
@@ -79,3 +81,28 @@ async def test_a_deleted_model_takes_the_objects_of_its_batch_predictions_along(
     deleted = await client.delete(f"/api/v1/models/{model['id']}", headers=ada.headers)
     assert deleted.status_code == 204, deleted.text
     assert not any(parts.store.exists(key) for key in keys)
+
+
+async def test_an_uploaded_file_counts_in_the_quota_of_bytes_until_it_is_deleted(
+    client: AsyncClient, ada: Person, trained: Maker, parts: Parts, settings: Settings
+) -> None:
+    async def used() -> int:
+        return (await client.get("/api/v1/usage", headers=ada.headers)).json()["bytes"]["used"]
+
+    model = await trained(ada)
+    before = await used()
+    batch = await score_file(client, ada, model)
+    assert await used() == before + len(CSV)
+    url = settings.database.system_url.get_secret_value()
+    await give(url, [str(ada.workspace_id), "--bytes", str(before + len(CSV))])
+    kept = set(parts.store.keys("scores/"))
+    refused = await client.post(
+        f"/api/v1/models/{model['id']}/batch-predictions/upload",
+        files={"file": ("rows.csv", CSV)},
+        headers=ada.headers,
+    )
+    assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (403, "quota-exceeded")
+    assert set(parts.store.keys("scores/")) == kept
+    await cancel(client, ada, batch)
+    assert (await client.delete(f"/api/v1/batch-predictions/{batch['id']}", headers=ada.headers)).status_code == 204
+    assert await used() == before

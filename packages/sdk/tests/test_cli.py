@@ -197,3 +197,23 @@ def test_a_profile_needs_the_address_of_ml_service() -> None:
     refused = run("profile", "survival", "age=22")
     assert refused.exit_code != 0
     assert "serving_url" in refused.output
+
+
+@pytest.mark.usefixtures("key")
+def test_usage_shows_what_there_is_of_what_may_be(server: Any) -> None:
+    amounts = {
+        "bytes": {"used": 4_301_211, "limit": 107_374_182_400},
+        "models": {"used": 2, "limit": 1000},
+        "running_jobs": {"used": 0, "limit": 4},
+        "predictions_per_day": {"used": 12, "limit": None},
+    }
+    by_path(server, {"/api/v1/usage": amounts})
+    shown = run("usage")
+    assert shown.exit_code == 0, shown.output
+    assert [line.split() for line in shown.output.splitlines()] == [
+        ["bytes", "4,301,211", "of", "107,374,182,400"],
+        ["models", "2", "of", "1,000"],
+        ["running_jobs", "0", "of", "4"],
+        ["predictions_per_day", "12", "no", "limit"],
+    ]
+    assert json.loads(run("usage", "--json").output) == amounts
