@@ -14,7 +14,6 @@ from tests.faults.experiments.once import once
 from tests.faults.experiments.one_id import one_id
 from tests.faults.experiments.served import served
 from tests.faults.experiments.soak import soak
-from tests.faults.experiments.served import served
 from tests.faults.experiments.storm import storm
 from tests.faults.experiments.uploads import corruption, uploads
 
