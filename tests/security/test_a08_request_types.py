@@ -183,8 +183,16 @@ async def test_no_content_type_makes_a_door_of_ml_service_deserialise(serving: A
     for (title, body), path in itertools.product(hostile(watched).items(), DOORS):
         for media_type in (*PICKLES, *OTHERS, *READ):
             answer = await serving.post(path, content=body, headers={"content-type": media_type} if media_type else {})
-            assert 400 <= answer.status_code < 500, (path, media_type, title, answer.text)
-            assert {"type", "error", "error_code"} & set(answer.json())
+            said = answer.json()
+            if path.endswith(":validate") and answer.status_code == 200:
+                assert said["valid"] is False, (
+                    media_type,
+                    title,
+                    answer.text,
+                )  # a verdict on rows, none of which is one
+            else:
+                assert 400 <= answer.status_code < 500, (path, media_type, title, answer.text)
+                assert {"type", "error", "error_code"} & set(said)
             assert b"root:" not in answer.content
             tried += 1
     assert tried > 1000
@@ -246,7 +254,7 @@ async def test_a_tensor_of_bytes_stays_bytes(serving: AsyncClient, watched: Cana
             assert 400 <= answer.status_code < 500, answer.text
 
 
-def with_pickled_type(code: bytes) -> pa.Table:
+def with_pickled_type(code: bytes) -> Any:
     """A table one of whose columns says that its type is to be unpickled: what pyarrow before 14.0.1 did."""
     metadata = {"ARROW:extension:name": "arrow.py_extension_type", "ARROW:extension:metadata": code}
     fields = [pa.field(name, pa.float64(), metadata=metadata if name == "feature1" else None) for name in ROW]

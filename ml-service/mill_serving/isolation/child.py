@@ -80,6 +80,8 @@ def _answer(engine: Engine, head: dict[str, Any], body: bytes) -> None:
     except Problem as refused:  # of this question: the next one may have an answer
         send(_PARENT, {"refused": refused.detail[:1000]})
         return
+    except OSError as error:
+        raise RuntimeError("an engine asked for what is not to be had here") from error
     send(_PARENT, {"shape": found.shape}, np.ascontiguousarray(found, dtype=np.float64).tobytes())
 
 

@@ -5,7 +5,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -62,7 +62,7 @@ def begin(control: Any, build: Any, start: Any, reach: Any) -> Begin:
     """`with begin(MILL_…=…) as two`: both are deployed and ready."""
 
     @contextmanager
-    def run(**variables: str) -> Iterator[Two]:
+    def run(**variables: str) -> Generator[Two]:
         now = datetime.now(UTC)
         for name, uploaded in (("good", False), ("bad", True)):
             route = control.route(build(name, bias=0.1, uploaded=uploaded), WORKSPACE, deployed_at=now)
