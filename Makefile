@@ -56,8 +56,8 @@ test: setup ## Every test, on real PostgreSQL, Valkey, object stores (ARGS="-k n
 	@$(PYTEST) $(ARGS)
 
 .PHONY: test-faults
-test-faults: setup ## Kill, freeze, cut and fill everything, and check the promises (ONLY=1,8 SCALE=0.1 HOURS=2 SEED=7 RECORD=1)
-	@$(RUN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS)) $(if $(RECORD),--record)
+test-faults: setup ## Kill, freeze, cut and fill everything, and check the promises (ONLY=1,8 PART=jobs SCALE=0.1 HOURS=2 SEED=7 RECORD=1)
+	@$(RUN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(PART),--part $(PART)) $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS)) $(if $(RECORD),--record)
 
 .PHONY: test-security test-contract audit
 test-security: setup ## The attacks at full length, keeping their results (ARGS=tests/security/test_a04_traversal_read.py)

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     folder = Path(options.folder or tempfile.mkdtemp(prefix="modelmill-faults-"))
     folder.mkdir(parents=True, exist_ok=True)
-    course = Course(options.seed, options.scale, folder, say, options.hours)
+    course = Course(options.seed, options.scale, folder, say, options.hours, options.part)
     say(f"seed {course.seed}, scale {course.scale:g}, logs in {folder}")
     wanted = {int(number) for number in options.only.split(",")} if options.only else set(range(1, 41))
     worst = State.REACHED
@@ -72,6 +72,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--hours", type=float, default=4.0, help="the longest experiments stop asking within their share of it"
     )
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
+    parser.add_argument("--part", default="", help="of an experiment that has parts, this one alone")
     parser.add_argument("--folder", help="where logs and results go; a new one by default")
     parser.add_argument("--record", action="store_true", help="write the results into tests/faults/results")
     return parser.parse_args(arguments)

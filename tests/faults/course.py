@@ -14,13 +14,15 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Course:
-    """One run: its seed, its share of the full number of trials, and a folder of its own for logs and data."""
+    """One run: its seed, its share of the full number of trials, and a folder of its own for logs and data. `part`: of
+    an experiment that has parts, which one; all without it."""
 
     seed: int
     scale: float
     folder: Path
     say: Say = print
     hours: float = 4.0
+    part: str = ""
     began: float = field(default_factory=time.monotonic)
 
     def left(self, share: float) -> float:

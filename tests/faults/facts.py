@@ -100,7 +100,7 @@ def counted(cluster: Cluster, jobs: dict[str, str]) -> dict[str, int]:
         found.clear()
         text = httpx.get(f"{cluster.api_url}/metrics", timeout=10).text
         for kind, state, number in _GAUGE.findall(text):
-            if kind in KINDS:
+            if kind in KINDS and float(number):
                 found[state] = found.get(state, 0) + int(float(number))
         return found == rows_by_state
 

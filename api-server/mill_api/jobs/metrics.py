@@ -6,9 +6,10 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
-from mill_contracts.jobs import Queue
+from mill_contracts.jobs import JobKind, JobState, Queue
 from mill_kit.logs import get_logger
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -122,8 +123,10 @@ class JobMetrics(Collector):
         age = GaugeMetricFamily(
             "mill_jobs_oldest_age_seconds", "Age of the oldest unended job", labels=["kind", "state"]
         )
-        for kind, state, count, oldest in self._figures.jobs:
-            number.add_metric([kind, state], count)
+        counts = {(kind, state): count for kind, state, count, _ in self._figures.jobs}
+        for kind, state in product(JobKind, JobState):  # at 0 too, or the first failures are no rise that an alert can see
+            number.add_metric([kind.value, state.value], counts.get((kind.value, state.value), 0))
+        for kind, state, _, oldest in self._figures.jobs:
             if state in _UNENDED:
                 age.add_metric([kind, state], float(oldest or 0))
         queued = GaugeMetricFamily(

@@ -241,6 +241,7 @@ async def test_the_gauges_tell_states_ages_and_workers(bench: Bench, client: Asy
     await metrics.refresh()
     told = generate_latest(registry).decode()
     assert 'mill_jobs{kind="sweep",state="queued"} 1.0' in told
+    assert 'mill_jobs{kind="train",state="failed"} 0.0' in told, "a first failure is a rise from 0"
     assert 'mill_jobs_oldest_queued_seconds{queue="general"}' in told
     assert 'mill_queue_messages{queue="ml"}' in told
     assert "\nmill_queue_unacked " in told
