@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tests.faults.course import Experiment
+from tests.faults.experiments.alerts import alerts
 from tests.faults.experiments.apart import apart
 from tests.faults.experiments.broker import broker_forgets, broker_lines
 from tests.faults.experiments.cancelling import cancelling
@@ -36,5 +37,6 @@ EXPERIMENTS: Mapping[tuple[int, ...], Experiment] = {
     (23,): served,
     (25,): clients_leave,
     (32,): apart,
+    (37,): alerts,
     (39,): one_id,
 }
