@@ -91,7 +91,7 @@ def lies() -> Iterator[tuple[str, str, bytes]]:
     yield "a compressed column that is none", ARROW, packed.replace(b"\x28\xb5\x2f\xfd", b"\x28\xb5\x2f\xfe")
     huge = pa.table({name: pa.array([0.0]) for name in FEATURES})
     yield "a column that unpacks to 200 MB", ARROW, stream(_zeros(25_000_000), compression="zstd")
-    yield "rows without columns", ARROW, stream(huge.select([]))
+    yield "harmless: a table without a column", ARROW, stream(huge.select([]))
     for title, column in of_types():
         table = pa.table(dict.fromkeys(FEATURES, column))
         yield f"{title}, as a stream", ARROW, stream(table)
@@ -181,7 +181,6 @@ def test_an_uploaded_table_with_an_extension_type_runs_nothing(stack: Stack, tmp
         uploads = {
             "extension.parquet": parquet(with_extension(canary)),
             "extension.arrow": stream(with_extension(canary)),
-            "nested.parquet": parquet(pa.table({"a": pa.array([[1.0], [2.0]]), "b": [1.0, 2.0]})),
         }
         ended: dict[str, str] = {}
         for name, body in uploads.items():
@@ -189,7 +188,6 @@ def test_an_uploaded_table_with_an_extension_type_runs_nothing(stack: Stack, tmp
             eventually(lambda made=made: mill.datasets.get(made.id).status != "processing", 60, f"{name} was looked at")
             ended[name] = mill.datasets.get(made.id).status
     assert ended["extension.arrow"] == "invalid"
-    assert ended["nested.parquet"] == "invalid"
     assert not canary.exists()
     assert workers == {
         part.name: (part.pid, part.restarts) for part in stack.state().parts if part.name.startswith("worker")
