@@ -5,11 +5,13 @@ Every run leaves its logs in a folder that it names; `--record` writes the resul
 
 import argparse
 import secrets
+import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import FrameType
 
 from tests.faults.course import Course, Experiment, Trial
 from tests.faults.experiments.registry import EXPERIMENTS
@@ -19,6 +21,7 @@ from tests.faults.suite import run_suite
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
+    signal.signal(signal.SIGTERM, _end)
     folder = Path(options.folder or tempfile.mkdtemp(prefix="modelmill-faults-"))
     folder.mkdir(parents=True, exist_ok=True)
     course = Course(options.seed, options.scale, folder, say, options.hours, options.part)
@@ -47,6 +50,11 @@ def run_all(course: Course, wanted: set[int]) -> Iterable[Result]:
         if promise.number in wanted - tried and promise.tests:
             say(f"… {promise.number}: tests")
             yield from run_suite(course, promise)
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    """A run that is told to end stops what it started: every stack is a block that is left."""
+    sys.exit(143)
 
 
 def _guarded(course: Course, numbers: tuple[int, ...], experiment: Experiment) -> Iterable[Result]:
