@@ -14,11 +14,11 @@ from typing import cast
 import uvicorn
 
 from mill_serving.app import Parts
+from mill_serving.bounds import bounded, watch
 from mill_serving.connection import HotConnection, class_for
 from mill_serving.doors.edge import DEFAULT_HEADERS, surrounded
 from mill_serving.limited import KnownSender, limited_class
 
-_KEEP_ALIVE_SECONDS = 75  # longer than nginx keeps its idle upstream connections
 _BACKLOG = 2048
 
 
@@ -35,7 +35,11 @@ class DrainingServer(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         if self._alive is not None:
             self._loop.add_reader(self._alive, self._orphaned)
-        await super().serve(sockets)
+        watching = asyncio.create_task(watch(self.server_state.connections))
+        try:
+            await super().serve(sockets)
+        finally:
+            watching.cancel()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         if self._parts.health.draining or self._loop is None:
@@ -93,12 +97,13 @@ def _accept_all(listening: socket) -> list[socket]:
 def serve(parts: Parts, sockets: Sequence[socket], alive: int | None = None) -> None:
     """Blocks until the process is told to stop. Every wait at the end is bounded."""
     front, limiter = parts.front, parts.limiter
+    limits = parts.settings.connections
     kind = class_for(front.answer_now) if limiter is None else limited_class(front.answer_now, limiter)
     config = uvicorn.Config(
         surrounded(KnownSender(front) if limiter is not None else front, parts.settings.cors.origins, parts.tracer),
         headers=DEFAULT_HEADERS,
         loop="uvloop",
-        http=kind,
+        http=bounded(kind, parts.engine, limits),
         lifespan="on",
         ws="none",
         access_log=False,
@@ -106,7 +111,7 @@ def serve(parts: Parts, sockets: Sequence[socket], alive: int | None = None) -> 
         server_header=False,
         proxy_headers=False,
         backlog=_BACKLOG,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=limits.idle_seconds,
         timeout_graceful_shutdown=parts.settings.serving.stop_seconds,
     )
     DrainingServer(config, parts, alive).run(list(sockets))

@@ -105,6 +105,21 @@ class ServingSettings(_Concern):
     isolated_window_seconds: float = Field(default=600.0, gt=0)
 
 
+class ConnectionSettings(_Concern):
+    """What one connection may make the service hold: a head of so many bytes and `headers`, and for how long.
+
+    A head has `head_seconds` to come, a body may pause for `pause_seconds` and has `body_seconds`, a connection that asks nothing is
+    closed after `idle_seconds` (more than the proxy before it keeps one).
+    """
+
+    head_bytes: int = Field(default=64 * 2**10, ge=4096)
+    headers: int = Field(default=100, ge=10)
+    head_seconds: float = Field(default=15, gt=0)
+    pause_seconds: float = Field(default=15, gt=0)
+    body_seconds: float = Field(default=120, gt=0)
+    idle_seconds: int = Field(default=75, ge=1)
+
+
 class RateSettings(_Concern):
     """How often one may ask for predictions, each second and at once; 0 a second is no limit, which is the default.
 
@@ -164,6 +179,7 @@ class Settings(BaseSettings):
     serving: ServingSettings = ServingSettings()
     journal: JournalSettings = JournalSettings()
     cors: CorsSettings = CorsSettings()
+    connections: ConnectionSettings = ConnectionSettings()
     rates: RateSettings = RateSettings()
     trusted_proxies: str = ""
 
