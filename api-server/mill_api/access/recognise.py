@@ -104,7 +104,7 @@ async def is_still_let_in(session: AsyncSession, who: Principal) -> bool:
     return await session.scalar(statement) is not None
 
 
-def _sign_in_of(who: Principal) -> Select[tuple[str, datetime | None]]:
+def _sign_in_of(who: Principal) -> Select[str, datetime | None]:
     """The role of a member, and when the sign-in ended."""
     return (
         select(MembershipRow.role, RefreshFamilyRow.revoked_at)

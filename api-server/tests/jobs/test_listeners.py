@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -15,18 +15,18 @@ from mill_api.jobs.testing import witness_settings
 from mill_api.parts import Parts
 from mill_api.testing import Person, invite
 from mill_contracts.ids import JobId, WorkspaceId
+from mill_contracts.jobs import JobKind, Queue
 from mill_contracts.tokens import Role
 
 Act = Callable[[], Awaitable[Any]]
 
 
 @pytest.fixture
-async def job(parts: Parts, client: AsyncClient, ada: Person) -> AsyncIterator[JobId]:
-    """One that waits in the queue until the test is over."""
+async def job(parts: Parts, ada: Person) -> JobId:
+    """One that waits in the queue: nobody works here."""
+    settings = witness_settings(JobKind.SWEEP, Queue.GENERAL)
     async with parts.database.writing(WorkspaceId(ada.workspace_id)) as work:
-        row = await enqueue(work, NewJob(witness_settings(), WorkspaceId(ada.workspace_id)))
-    yield JobId(row.id)
-    await client.post(f"/api/v1/jobs/{row.id}/cancel", headers=ada.headers)
+        return JobId((await enqueue(work, NewJob(settings, WorkspaceId(ada.workspace_id)))).id)
 
 
 async def seconds_until_sent_away(parts: Parts, who: Principal, job: JobId, act: Act) -> float:
