@@ -14,6 +14,7 @@ from tests.faults.experiments.load import overload, steady
 from tests.faults.experiments.once import once
 from tests.faults.experiments.one_id import one_id
 from tests.faults.experiments.served import served
+from tests.faults.experiments.shares import shares
 from tests.faults.experiments.soak import soak
 from tests.faults.experiments.storm import storm
 from tests.faults.experiments.uploads import corruption, uploads
@@ -35,6 +36,7 @@ EXPERIMENTS: Mapping[tuple[int, ...], Experiment] = {
     (18,): overload,
     (24,): soak,
     (23,): served,
+    (19,): shares,
     (25,): clients_leave,
     (32,): apart,
     (37,): alerts,
