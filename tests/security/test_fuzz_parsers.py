@@ -5,6 +5,7 @@ in no part of the list fails it. Short in `make test`, 20,000 inputs a reader wi
 """
 
 import ast
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -163,6 +164,21 @@ def test_numbers_of_five_thousand_digits_and_empty_inputs_are_refused_like_other
             reader.read(data)
         except (*REFUSALS, *reader.refusals):
             continue
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("CSV", b"feature1,feature2,feature3,feature4\n5.1,3.6)5,\x1f.4,0.2\n"),
+        ("CSV", b"\n\xd1\x12\xd3\x94,\x8f\n1,2\n"),
+        ("the arrays of a linear model", b'<\0\0\0{"engine":"linear","shapes":[[1,31e999],[1]]}'.ljust(64) + bytes(32)),
+        ("an order among workers", b"[" * 50_000),
+    ],
+)
+def test_what_once_got_through_is_understood_or_refused(name: str, data: bytes) -> None:
+    reader = READERS[name]
+    with contextlib.suppress(*REFUSALS, *reader.refusals):
+        reader.read(data)
 
 
 def test_a_damaged_package_is_refused(tmp_path: Path) -> None:

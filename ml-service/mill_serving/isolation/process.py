@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final, Self
 
 from mill_kit.confinement.frames import FrameCut, FrameLate, receive, send
@@ -42,10 +41,12 @@ class ModelProcess:
         self._line = line
 
     @classmethod
-    def start(cls, path: Path, kind: str, memory_bytes: int, program: Sequence[str] = PROGRAM) -> Self:
-        """In a group of its own, with an empty environment but for one thread each. Call `await_ready` next. Raises `OSError`."""
+    def start(cls, package: int, kind: str, memory_bytes: int, program: Sequence[str] = PROGRAM) -> Self:
+        """In a group of its own, with an empty environment but for one thread each. Call `await_ready` next. Raises `OSError`.
+
+        `package` is a descriptor of the open file; it stays the caller's.
+        """
         ours, theirs = socket.socketpair()
-        package = os.open(path, os.O_RDONLY)
         try:
             process = subprocess.Popen(
                 [*program, kind, str(package), str(memory_bytes)],
@@ -61,7 +62,6 @@ class ModelProcess:
             raise
         finally:
             theirs.close()
-            os.close(package)
         ours.setblocking(False)
         return cls(process, ours)
 

@@ -5,6 +5,7 @@ starts with the first question and ends when it is idle, when room is needed, or
 """
 
 import asyncio
+import os
 import threading
 import time
 import weakref
@@ -40,10 +41,10 @@ class Bounds:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What a process is started with."""
+    """What a process is started with. `file` is open as long as the package is loaded, whatever becomes of its name."""
 
     version_id: str
-    path: Path
+    file: int
     kind: str
     payload_bytes: int
 
@@ -63,16 +64,16 @@ class Ward:
     crashes: int = 0
 
     def engine(self, manifest: Manifest, path: Path, shape: Shape, version_id: str) -> Engine:
-        """Nothing is started yet."""
+        """Nothing is started yet. Raises `OSError`."""
         payload_bytes = sum(file.size for file in manifest.engine.files)
         kind = manifest.engine.kind
-        room = _Room(self, _Wanted(version_id, path, kind, payload_bytes))
+        room = _Room(self, _Wanted(version_id, os.open(path, os.O_RDONLY), kind, payload_bytes))
         engine = (ExplainingIsolatedEngine if kind in _EXPLAINED else IsolatedEngine)(
             room, shape.outputs, payload_bytes
         )
         with self._lock:
             self._rooms.add(room)
-        weakref.finalize(engine, room.leave)
+        weakref.finalize(engine, room.close)
         return engine
 
     @property
@@ -119,7 +120,7 @@ class Ward:
             self._make_room()
             memory = self.bounds.memory_bytes + 3 * wanted.payload_bytes
             try:
-                return ModelProcess.start(wanted.path, wanted.kind, memory, self.program)
+                return ModelProcess.start(wanted.file, wanted.kind, memory, self.program)
             except OSError as error:
                 raise ModelUnavailable(f"no process could be started for it: {error.strerror}") from error
 
@@ -205,6 +206,11 @@ class _Room:
         process, self._process = self._process, None
         if process is not None:
             self._ward.dismiss(process)
+
+    def close(self) -> None:
+        """For good: nobody can ask any more."""
+        self.leave()
+        os.close(self.wanted.file)
 
     def _living(self) -> ModelProcess:
         if self._process is not None and not self._process.is_alive:

@@ -19,12 +19,12 @@ from mill_serving.isolation.ward import Ward
 MakeWard = Callable[..., Ward]
 
 
-def place(ward: Ward, package: Path, version: str = "v1") -> Engine:
-    """The engine that stands in for the package's own."""
+def place(ward: Ward, package: Path, version: str = "v1", file: Path | None = None) -> Engine:
+    """The engine that stands in for the package's own; its process is handed `file`."""
     found: list[Engine] = []
 
     def load(manifest: Any, _entries: Any, shape: Any) -> Engine:
-        found.append(ward.engine(manifest, package, shape, version))
+        found.append(ward.engine(manifest, file or package, shape, version))
         return found[0]
 
     open_package(package, replay_golden=False, load=load)
@@ -237,13 +237,22 @@ def test_the_process_is_locked_in(make_ward: MakeWard, package: Path) -> None:
         assert status["Uid"].split()[0] == "65534"
 
 
+def test_a_process_can_be_started_though_the_file_has_lost_its_name(
+    make_ward: MakeWard, package: Path, tmp_path: Path
+) -> None:
+    ward = make_ward()
+    file = tmp_path / "there.mill"
+    file.write_bytes(package.read_bytes())
+    engine = place(ward, package, file=file)
+    file.unlink()
+    assert engine.outputs(rows(package, 1)).shape == (1, 2)
+
+
 def test_a_damaged_package_is_refused_and_is_no_crash(make_ward: MakeWard, package: Path, tmp_path: Path) -> None:
     ward = make_ward()
-    engine = place(ward, package)
     damaged = tmp_path / "damaged.mill"
     damaged.write_bytes(package.read_bytes()[:-10])
-    room = engine._process  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
-    object.__setattr__(room.wanted, "path", damaged)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    engine = place(ward, package, file=damaged)
     with pytest.raises(ModelUnavailable):
         engine.outputs(rows(package, 1))
     assert ward.crashes == 0

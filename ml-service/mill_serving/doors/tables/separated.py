@@ -34,6 +34,8 @@ def read(body: bytes, features: Sequence[FeatureSpec], caps: Caps, *, header: bo
     first = _first_line(body)
     if not header and len(first) != len(features):
         raise InvalidRequest(f"{len(first)} columns; the model takes {len(features)}")
+    if not first:
+        raise InvalidRequest("the first line of the CSV is empty; it must hold the names of the columns, or values")
     names = first if header else [feature.name for feature in features]
     if len(set(names)) != len(names):
         raise InvalidRequest("the header names a column twice")
@@ -99,7 +101,7 @@ def _number(text: str | None) -> Any:
     if text is None:
         return np.nan
     if _NUMBER.fullmatch(text):
-        return float(text)
+        return float(text.strip())
     return np.nan if text.strip().lower() in _NOTHING else text
 
 

@@ -42,6 +42,6 @@ def unpack(blob: Blob) -> tuple[dict[str, Any], list[FloatArray]]:
             start += 8 * size
         if not all(np.isfinite(array).all() for array in arrays):
             raise ValueError("an array holds a number that is not finite")
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, struct.error, RecursionError) as error:
         raise InvalidPackage(f"The arrays of the engine are damaged: {error}.") from error
     return head, arrays
