@@ -6,6 +6,7 @@ New connections are refused a moment before the last ones end: a proxy goes else
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Sequence
 from socket import socket
 from types import FrameType
@@ -20,6 +21,7 @@ from mill_serving.doors.edge import DEFAULT_HEADERS, surrounded
 from mill_serving.limited import KnownSender, limited_class
 
 _BACKLOG = 2048
+_LINGER_STEP = 0.02
 
 
 class DrainingServer(uvicorn.Server):
@@ -57,8 +59,14 @@ class DrainingServer(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for connection in waiting:
             await loop.connect_accepted_socket(self._connection, connection)
-        await asyncio.sleep(self._parts.settings.serving.linger_seconds if self.server_state.connections else 0)
+        await self._linger()
         await super().shutdown(sockets)
+
+    async def _linger(self) -> None:
+        """Until the last connection was used up, or nobody can be expected to use it: one closed under a request loses that."""
+        ends = time.monotonic() + self._parts.settings.serving.linger_seconds
+        while self.server_state.connections and time.monotonic() < ends:
+            await asyncio.sleep(_LINGER_STEP)
 
     def _connection(self) -> asyncio.Protocol:
         kind = cast("type[HotConnection]", self.config.http_protocol_class)

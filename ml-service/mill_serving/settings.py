@@ -60,9 +60,11 @@ class JournalSettings(_Concern):
 class ServingSettings(_Concern):
     """`cache_bytes` is for the whole host: with several `workers` each may load an equal share of it.
 
-    A stopping replica says unready for `drain_seconds` and goes on answering, takes no new connections for `linger_seconds` while
-    those it has end, and has `stop_seconds` for what is still running.
+    A stopping replica says unready for `drain_seconds` and goes on answering, takes no new connections for at most
+    `linger_seconds` while those it has end, and has `stop_seconds` for what is still running.
     At most `open_requests` are answered at once, and `waiting_calls` (`…_per_model`) wait for a package to be loaded.
+    Rows that take less than `inline_microseconds` are predicted on the event loop, and so are blocks that are expected to take less
+    than `inline_block_microseconds` while no rows come.
     `grpc_port` opens the Open Inference Protocol's gRPC door at `grpc_host`.
 
     `isolate_uploaded` lets models that were trained elsewhere predict in processes of their own: at most `isolated_processes` on this
@@ -94,7 +96,7 @@ class ServingSettings(_Concern):
     cached_predictions: int = Field(default=50_000, ge=0)
     retry_seconds: float = Field(default=2.0, gt=0)
     drain_seconds: float = Field(default=1.0, ge=0)
-    linger_seconds: float = Field(default=0.5, ge=0)
+    linger_seconds: float = Field(default=3.0, ge=0)
     stop_seconds: int = Field(default=25, ge=1)
     isolate_uploaded: bool = True
     isolated_processes: int = Field(default=8, ge=1)
@@ -188,4 +190,5 @@ class Settings(BaseSettings):
     def check(cls, value: str) -> str:
         TrustedProxies.named(value)
         return value
+
     telemetry: TelemetrySettings = TelemetrySettings()
