@@ -3,10 +3,12 @@
 A refused request goes the same way as every other (workspace, security headers, metrics) and is answered by `Refusals`, innermost.
 """
 
+import math
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mill_kit.gcra import SCRIPT, Bucket, Level, LocalBuckets, Rate, arguments, levels
@@ -30,21 +32,42 @@ _AWAY_SECONDS = 5.0
 
 @dataclass
 class Counting:
-    """Buckets in the cache; in this process while the cache does not answer, which is asked again after a while."""
+    """Buckets in the cache; in this process while the cache does not answer, which is asked again after a while.
+
+    Whom the cache has refused is refused here until there can be a token again: a caller that asks far too often costs little.
+    """
 
     rates: Mapping[str, tuple[Rate, Rate]]
     local: LocalBuckets
     _away_until: float = field(default=0.0)
+    _empty: OrderedDict[str, tuple[Level, float]] = field(default_factory=OrderedDict[str, tuple[Level, float]])
 
     async def take(self, cache: Redis, buckets: list[Bucket]) -> list[Level]:
-        if time.monotonic() < self._away_until:
+        now = time.monotonic()
+        if now < self._away_until:
             return self.local.take(buckets)
+        for bucket in buckets:
+            level, until = self._empty.get(bucket.key, (None, 0.0))
+            if level is not None and now < until:
+                left = until - now
+                full_after = math.ceil(level.full_after - level.early + left)
+                return [replace(level, full_after=full_after, retry_after=max(1, math.ceil(left)), early=left)]
         try:
-            return levels(buckets, await run_script(cache, SCRIPT, *arguments(buckets)))
+            found = levels(buckets, await run_script(cache, SCRIPT, *arguments(buckets)))
+            self._remember(found)
+            return found
         except (RedisError, OSError, TimeoutError) as error:
             self._away_until = time.monotonic() + _AWAY_SECONDS
             get_logger().warning("requests_counted_locally", error=repr(error), seconds=_AWAY_SECONDS)
             return self.local.take(buckets)
+
+    def _remember(self, found: list[Level]) -> None:
+        for level in found:
+            if level.refused:
+                self._empty[level.bucket.key] = level, time.monotonic() + level.early
+                self._empty.move_to_end(level.bucket.key)
+                if len(self._empty) > self.local.most:
+                    self._empty.popitem(last=False)
 
     def buckets(self, caller: Caller, path: str) -> list[Bucket]:
         """Those that a request takes from: its user's or key's and its workspace's, else its address's."""

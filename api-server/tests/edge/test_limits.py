@@ -1,12 +1,16 @@
 """Rate limits, counted in a real Valkey and without it."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from httpx import AsyncClient, Response
+from mill_api.edge.limits import Counting
+from mill_api.parts import Parts
 from mill_api.testing import Person, register
 from mill_kit.gcra import Bucket, LocalBuckets, Rate
 
@@ -152,3 +156,23 @@ async def test_a_network_of_ipv6_counts_as_one_address(serving: MakeClient, one:
         await statuses(first, 2)
         remaining = (await second.get("/api/v1/projects")).headers["ratelimit-remaining"]
         assert (remaining == "0") == same
+
+
+async def test_who_was_refused_is_refused_without_asking_again_until_there_is_a_token(parts: Parts) -> None:
+    counting = Counting({}, LocalBuckets(100))
+    bucket = Bucket("key", f"mill:limit:test:{uuid4()}", Rate(120, 3))
+
+    async def scripts() -> int:
+        told: Any = await parts.cache.execute_command("INFO", "commandstats")
+        return int(told.get("cmdstat_evalsha", {}).get("calls", 0))
+
+    async def through() -> bool:
+        return not any(level.refused for level in await counting.take(parts.cache, [bucket]))
+
+    assert [await through() for _ in range(4)] == [True] * 3 + [False]
+    before, begun = await scripts(), time.monotonic()
+    while not await through():
+        assert time.monotonic() - begun < 5
+        await asyncio.sleep(0.005)
+    assert 0.2 < time.monotonic() - begun < 2, "half a second for a token"
+    assert await scripts() - before <= 3

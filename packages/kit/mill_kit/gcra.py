@@ -80,12 +80,16 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Level:
-    """A bucket after a request: tokens left, seconds until it is full, and, where refused, until there is a token."""
+    """A bucket after a request: tokens left, seconds until it is full, and, where refused, until there is a token.
+
+    `early` is the last, not rounded: until then nobody gets one, whoever asks.
+    """
 
     bucket: Bucket
     remaining: int
     full_after: int
     retry_after: int
+    early: float = 0.0
 
     @property
     def refused(self) -> bool:
@@ -106,6 +110,7 @@ def _level(bucket: Bucket, before: float, after: float, early: float, *, taken: 
         remaining=max(0, math.floor(burst - used / interval + 1e-6)),
         full_after=math.ceil(used / MICRO),
         retry_after=max(1, math.ceil(early / MICRO)) if early > 0 else 0,
+        early=max(0.0, early / MICRO),
     )
 
 
@@ -113,7 +118,7 @@ class LocalBuckets:
     """The same arithmetic in this process, for when Redis is away. Remembers the `most` buckets used last."""
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most = most
+        self.most = most
         self._clock = clock
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
@@ -131,7 +136,7 @@ class LocalBuckets:
             for at, bucket in enumerate(buckets):
                 self._full_at[bucket.key] = now + told[3 * at + 1]
                 self._full_at.move_to_end(bucket.key)
-            while len(self._full_at) > self._most:
+            while len(self._full_at) > self.most:
                 self._full_at.popitem(last=False)
         return found
 
