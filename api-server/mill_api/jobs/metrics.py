@@ -124,7 +124,8 @@ class JobMetrics(Collector):
             "mill_jobs_oldest_age_seconds", "Age of the oldest unended job", labels=["kind", "state"]
         )
         counts = {(kind, state): count for kind, state, count, _ in self._figures.jobs}
-        for kind, state in product(JobKind, JobState):  # at 0 too, or the first failures are no rise that an alert can see
+        # At 0 too, or the first failures are no rise that an alert can see.
+        for kind, state in product(JobKind, JobState):
             number.add_metric([kind.value, state.value], counts.get((kind.value, state.value), 0))
         for kind, state, _, oldest in self._figures.jobs:
             if state in _UNENDED:
