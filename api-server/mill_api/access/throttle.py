@@ -1,7 +1,7 @@
 """Slows down password guessing: so many sign-ins per minute for one account from one address. Called by `auth`.
 
 Counted per account *and* address, so that a stranger can lock nobody out. Without the cache nothing is counted and people
-still get in: the hash is slow, and a password has eight characters at least.
+still get in: the hash is slow, and a password has 12 characters at least.
 """
 
 import hashlib

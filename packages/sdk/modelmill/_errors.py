@@ -24,7 +24,7 @@ ModelmillError
     └── JobStillRunning     the time given to `wait` is over
 """
 
-# ruff: noqa: N818 - the names say what happened, as httpx and anthropic name theirs
+# ruff: noqa: N818 - the names say what happened, as httpx names its own
 
 from collections.abc import Mapping
 from typing import Any, cast
