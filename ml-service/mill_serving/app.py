@@ -161,7 +161,9 @@ def _limiter(settings: Settings) -> Limiter | None:
     return Limiter(rates, TrustedProxies.named(settings.trusted_proxies), settings.rates.entries)
 
 
-def _engine(settings: Settings, limiter: Limiter | None, rollout: Rollout, seat: Seat | None, journal: Journal) -> Engine:
+def _engine(
+    settings: Settings, limiter: Limiter | None, rollout: Rollout, seat: Seat | None, journal: Journal
+) -> Engine:
     serving = settings.serving
     token_file = settings.tokens.public_key_file
     lane = Lane(serving.threads, serving.waiting_blocks, serving.waiting_blocks_per_model, serving.longest_wait_seconds)

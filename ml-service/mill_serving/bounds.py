@@ -1,8 +1,9 @@
 """What a connection may make the service hold, and for how long. `server` puts it around the hot connection.
 
-A head has so many bytes, headers and seconds; a body may pause only so long; and a body that does not come with its head is
-received for those alone who may send it: before that costs memory, the key is looked at. nginx has limits of its own; these hold for
-whoever reaches the service without it. Rows and batches that come in one piece meet two checks here, which take a fifth of a microsecond.
+A head has so many bytes, headers and seconds; a body may pause only so long; and a large body that does not come with its head is
+received for those alone who may send it: before that costs memory, the key is looked at. nginx has limits of its own; these hold
+for whoever reaches the service without it. Rows and batches that come in one piece meet two checks here, which take a fifth of a
+microsecond.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import httptools
 import msgspec
 from mill_kit.problems import Problem, Unavailable
 
-from mill_serving.connection import HotConnection
+from mill_serving.connection import LONGEST_BODY, HotConnection
 from mill_serving.doors.http import RequestIds, read_headers
 from mill_serving.engine import Engine
 from mill_serving.errors import CredentialsMissing
@@ -23,9 +24,11 @@ from mill_serving.settings import ConnectionSettings
 _LOOK_SECONDS = 0.5
 _FAREWELL_SECONDS = 1.0
 _NOTHING = object()
+_SMALL_BODY = 1 << 16
+_DEFAULTS = frozenset({"/predict", "/predict_proba", "/invocations"})
 
 Gate = Callable[[bytes, str | None], Problem | None]
-"""Path and secret to why this sender's body is not received, or None."""
+"""Path and secret to why this sender's large body is not received, or None."""
 
 
 class HeadersTooLarge(Problem):
@@ -125,9 +128,14 @@ class BoundedConnection(HotConnection):
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > self.head_bytes
 
     def _ask_who_sends(self) -> None:
-        problem = self.gate(self.url, read_headers(self.headers, self.ids).secret)
+        head = read_headers(self.headers, self.ids)
+        if 0 < head.length <= _SMALL_BODY:
+            return
+        problem = self.gate(self.url, head.secret)
         if problem is not None:
             self._refuse(problem)
+        elif self._is_hot and head.length > LONGEST_BODY:
+            self._cool_down()  # the app refuses by what is announced
 
     def _refuse(self, problem: Problem) -> None:
         """A client that still sends would lose the answer if the connection were closed at once."""
@@ -172,21 +180,24 @@ def bounded(kind: type[HotConnection], engine: Engine, limits: ConnectionSetting
 
 
 def refusal(engine: Engine, path: bytes, secret: str | None) -> Problem | None:
-    """Models that come with the service take anybody's rows; all else takes a key."""
+    """Public models take anybody's rows; all else takes a key. The door has the last word on whose model it is."""
+    is_open = _names_public(engine, path)
     try:
         if engine.identify(secret) is not None:
             return None
     except Unavailable as problem:
-        return None if _names_shared(engine, path) else problem
+        return None if is_open else problem
     except Problem as problem:
         return problem
-    return None if _names_shared(engine, path) else CredentialsMissing()
+    return None if is_open else CredentialsMissing()
 
 
-def _names_shared(engine: Engine, path: bytes) -> bool:
-    public = engine.rollout.catalogue.public
-    names = (*unquote(path.partition(b"?")[0].decode("latin-1")).split("/"), engine.default_model or "")
-    return any(target is not None and target.is_shared for target in map(public.get, names))
+def _names_public(engine: Engine, path: bytes) -> bool:
+    """Wherever in the path the name stands; the default model's stands in none."""
+    public, text = engine.rollout.catalogue.public, unquote(path.partition(b"?")[0].decode("latin-1"))
+    if text.rstrip("/") in _DEFAULTS:
+        return bool(public)
+    return any(name in text for name in public)
 
 
 async def watch(connections: set[Any]) -> None:

@@ -21,7 +21,7 @@ HotAnswer = Callable[[bytes, Headers, bytes], tuple[bytes, bytes, bytes] | None]
 must answer."""
 
 _HOT = (b"/predict/", b"/v2/models/", b"/models/")
-_LONGEST_BODY = 1 << 20
+LONGEST_BODY = 1 << 20
 """Held before anybody is asked who sends it, so no more than that: a batch in one piece spares a dozen turns of the loop."""
 
 
@@ -51,6 +51,7 @@ class HotConnection(HttpToolsProtocol):
         self._is_hot = False
         self._hot_body: list[bytes] = []
         self._hot_length = 0
+        self._headers = 0
         self._seen = 0.0
         self._answering: asyncio.Task[Any] | None = None
 
@@ -72,6 +73,7 @@ class HotConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         parser = self.parser
+        self._headers = len(self.headers)
         if (
             self.url.startswith(_HOT)
             and (self.cycle is None or self.cycle.response_complete)
@@ -93,10 +95,11 @@ class HotConnection(HttpToolsProtocol):
             return
         self._hot_body.append(body)
         self._hot_length += len(body)
-        if self._hot_length > _LONGEST_BODY:
+        if self._hot_length > LONGEST_BODY:
             self._cool_down()
 
     def on_message_complete(self) -> None:
+        del self.headers[self._headers :]  # trailers are no headers
         if self._is_hot:
             body = self._hot_body[0] if len(self._hot_body) == 1 else b"".join(self._hot_body)
             answered = self.answer(self.url, self.headers, body)

@@ -65,7 +65,7 @@ class DrainingServer(uvicorn.Server):
     async def _linger(self) -> None:
         """Until the last connection was used up, or nobody can be expected to use it: one closed under a request loses that."""
         ends = time.monotonic() + self._parts.settings.serving.linger_seconds
-        while self.server_state.connections and time.monotonic() < ends:
+        while self.server_state.connections and time.monotonic() < ends:  # noqa: ASYNC110 - uvicorn tells nobody of an end
             await asyncio.sleep(_LINGER_STEP)
 
     def _connection(self) -> asyncio.Protocol:

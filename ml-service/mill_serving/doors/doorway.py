@@ -3,7 +3,6 @@
 A protocol gives its handlers and the shape of its refusals; the front calls `Doorway.serve`.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from mill_serving.deadline import DEADLINE, deadline_of
 from mill_serving.deadline import HEADER as DEADLINE_HEADER
-from mill_serving.doors.encodings import pack, unpack
+from mill_serving.doors.encodings import pack, unpacked
 from mill_serving.doors.http import ClientLeft, Head, RequestIds, read_body, read_head
 from mill_serving.errors import BodyTooLarge, MethodNotAllowed
 from mill_serving.performance import HEADER as PROFILE_HEADER
@@ -25,7 +24,6 @@ from mill_serving.statistics import Statistics
 _encode = msgspec.json.Encoder().encode
 JSON = b"application/json"
 _CLIENT_CLOSED = 499
-_UNPACKED_INLINE = 1 << 12
 _METHODS = frozenset({"GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -63,11 +61,7 @@ class Call:
         """Unpacked, at most `limit` bytes packed and unpacked."""
         body = await read_body(self.receive, self.head.length, self.limit)
         encoding = self.header(b"content-encoding")
-        if not encoding:
-            return body
-        if len(body) <= _UNPACKED_INLINE:
-            return unpack(body, encoding, self.limit)
-        return await asyncio.to_thread(unpack, body, encoding, self.limit)
+        return await unpacked(body, encoding, self.limit) if encoding else body
 
     def media_type(self) -> tuple[str, dict[str, str]]:
         return media_type(self.header(b"content-type"))

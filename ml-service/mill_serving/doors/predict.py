@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from mill_serving.deadline import refuse_late
 from mill_serving.doors import wire
 from mill_serving.doors.doorway import foreseen, known_method
-from mill_serving.doors.encodings import unpack
+from mill_serving.doors.encodings import unpacked
 from mill_serving.doors.http import (
     JSON_LINES,
     Answered,
@@ -56,12 +56,12 @@ class PredictDoor:
             statistics.refuse_beyond(self.most)
             body = await read_body(receive, head.length, self.limit)
             transaction = Transaction(head.request_id.decode(), begun)
+            target = self._find(name, head)
             if head.is_special:
                 headers = dict(scope["headers"])
-                body = unpack(body, headers.get(b"content-encoding", b""), self.limit)
+                body = await unpacked(body, headers.get(b"content-encoding", b""), self.limit)
                 if is_asked(headers.get(PROFILE_HEADER, b"")):
                     transaction.profiled_for = self.engine.may_profile(head.secret)
-            target = self._find(name, head)
             if proba and not (await self.engine.load(target)).package.labels:
                 raise NoProbabilities
             payload = None

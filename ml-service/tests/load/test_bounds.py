@@ -26,7 +26,7 @@ def place(
     control, workspace = control_plane(folder), new_id()
     (folder / "shared").mkdir()
     copy(build("demo").path, folder / "shared" / "demo.mill")
-    control.routes.append(control.route(build("census"), workspace))
+    control.routes += [control.route(build("census"), workspace), control.route(build("open"), workspace, public=True)]
     key = control.api_key(workspace)
     control.publish()
     patience = {f"MILL_CONNECTIONS__{name}": value for name, value in SLOW.items()}
@@ -170,3 +170,28 @@ def test_anybody_may_send_one_to_a_model_that_comes_with_the_service(place: Any)
     replica, _ = place
     body = json.dumps({"inputs": [ROW] * 5}).encode() + b" " * 2 * MEGABYTE
     assert replica.http.post("/predict/demo/batch", content=body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/predict/open", "/predict/open/batch", "/models/open:validate", "/models/open/invocations"]
+)
+@pytest.mark.parametrize("padding", [0, 2 * MEGABYTE])
+def test_anybody_may_ask_a_public_model_in_as_many_packets_as_it_takes(
+    place: Any, line: socket.socket, path: str, padding: int
+) -> None:
+    document: Any = {"input_data": ROW} if path == "/predict/open" else {"inputs": [ROW]}
+    body = json.dumps(document).encode() + b" " * padding
+    send(line, head(path, len(body), "Content-Type: application/json", "Connection: close"), body, pause=0.05)
+    assert answer(line)[0] == 200
+
+
+def test_a_body_that_is_announced_as_too_large_is_refused_before_it_comes(place: Any, line: socket.socket) -> None:
+    send(line, head("/predict/demo/batch", 10**12, "Connection: close"), b"{")
+    assert answer(line)[0] == 413
+
+
+def test_trailers_are_no_headers(place: Any, line: socket.socket) -> None:
+    body = json.dumps({"input_data": ROW}).encode()
+    chunk = f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\nContent-Encoding: gzip\r\n\r\n"
+    send(line, head("/predict/demo", "chunked", "Connection: close") + chunk)
+    assert answer(line)[0] == 200

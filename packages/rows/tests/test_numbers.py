@@ -106,12 +106,14 @@ def test_what_is_no_number_is_given_up(text: str) -> None:
 
 
 def test_null_is_nan_and_lists_may_be_nested_once() -> None:
-    found = read_flat(b"[[1, null] , [3e0]]x", 1, 10)
+    found = read_flat(b"[[1, null] , [3e0, 4]]x", 1, 10)
     assert found is not None
-    end, values, nested = found
-    assert (end, nested) == (19, 1)
-    assert np.array_equal(np.frombuffer(values), [1.0, np.nan, 3.0], equal_nan=True)
+    end, values, width = found
+    assert (end, width) == (22, 2)
+    assert np.array_equal(np.frombuffer(values), [1.0, np.nan, 3.0, 4.0], equal_nan=True)
     assert read_flat(b"[[1], 2]", 1, 10) is None
+    assert read_flat(b"[[1, 2], [3]]", 1, 10) is None
+    assert read_flat(b"[[1], [2, 3]]", 1, 10) is None
     assert read_flat(b"[1, [2]]", 1, 10) is None
     assert read_flat(b"[[[1]]]", 1, 10) is None
     assert read_flat(b"[[]]", 1, 10) is None

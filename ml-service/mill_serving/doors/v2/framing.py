@@ -168,7 +168,7 @@ def _from_json(given: _Input, arrays: Sequence[Numbers]) -> Tensor | None:
         if not 0 <= given.data < len(arrays):
             return None
         numbers = arrays[given.data]
-        return from_numbers(given.name, given.datatype, given.shape, numbers.values, nested=numbers.is_nested)
+        return from_numbers(given.name, given.datatype, given.shape, numbers.values, width=numbers.width)
     return from_list(given.name, given.datatype, given.shape, given.data)
 
 

@@ -20,8 +20,10 @@ _DATA = re.compile(rb'"data"[ \t\n\r]*:[ \t\n\r]*')
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
+    """`width`: of the lists that hold them, 0 where they stand in one."""
+
     values: NDArray[np.float64]
-    is_nested: bool
+    width: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,9 @@ def skim(head: memoryview) -> Skimmed | None:
         read = read_flat(head, begin + 1, _MOST_NUMBERS)
         if read is None:
             continue  # text, or something to be refused
-        end, values, is_nested = read
+        end, values, width = read
         pieces += [head[position:begin], b"%d" % len(arrays)]
-        arrays.append(Numbers(np.frombuffer(values), bool(is_nested)))
+        arrays.append(Numbers(np.frombuffer(values), width))
         position = searched = end
     text = b"".join([*pieces, head[position:]])
     return Skimmed(text, arrays) if arrays and b"\\" not in text else None

@@ -66,7 +66,7 @@ def count_of(name: str, datatype: str, shape: Sequence[int]) -> int:
 def from_list(name: str, datatype: str, shape: Sequence[int], data: Sequence[Any]) -> Tensor:
     """From JSON: flat or nested lists; null is missing. Numbers keep the precision they were written in."""
     count = count_of(name, datatype, shape)
-    flat = _flat(name, data, len(shape))
+    flat = _flat(name, data, shape)
     if len(flat) != count:
         raise MalformedTensor(f"{name!r}: {len(flat)} values for the shape {list(shape)}")
     kinds = frozenset(map(type, flat))
@@ -83,10 +83,15 @@ def from_list(name: str, datatype: str, shape: Sequence[int], data: Sequence[Any
 
 
 def from_numbers(
-    name: str, datatype: str, shape: Sequence[int], values: NDArray[np.float64], *, nested: bool
+    name: str, datatype: str, shape: Sequence[int], values: NDArray[np.float64], *, width: int
 ) -> Tensor | None:
-    """From JSON numbers that are read already, NaN for null; None where `from_list` must say what is wrong."""
-    if datatype in (BYTES, BOOL) or (nested and len(shape) < 2) or count_of(name, datatype, shape) != len(values):
+    """From JSON numbers that are read already, NaN for null; None where `from_list` must say what is wrong.
+
+    `width` is that of the lists they stand in, 0 where there is one.
+    """
+    if datatype in (BYTES, BOOL) or count_of(name, datatype, shape) != len(values):
+        return None
+    if width and (len(shape) < 2 or shape[0] * width != len(values)):
         return None
     return Tensor(name, datatype, tuple(shape), values)
 
@@ -151,13 +156,15 @@ def as_objects(values: Sequence[Any]) -> NDArray[Any]:
     return column
 
 
-def _flat(name: str, data: Sequence[Any], depth: int) -> list[Any]:
-    """Flat lists are taken as they are; nested ones are unrolled, no deeper than the shape."""
+def _flat(name: str, data: Sequence[Any], shape: Sequence[int]) -> list[Any]:
+    """Flat lists are taken as they are; nested ones are unrolled, no deeper than the shape, and must be cut as it says."""
     found: list[Any] = list(data)
-    for _ in range(depth - 1):
+    for depth in range(1, len(shape)):
         if not found or not isinstance(found[0], list):
             break
         if not all(isinstance(part, list) for part in found):
             raise MalformedTensor(f"{name!r}: the data mixes lists and values")
+        if len(found) != math.prod(shape[:depth]) or len({len(part) for part in found}) > 1:
+            raise MalformedTensor(f"{name!r}: the lists of the data are not cut as the shape {list(shape)} says")
         found = [value for part in found for value in part]
     return found

@@ -144,6 +144,9 @@ def test_packed_bodies_are_unpacked_no_further_than_allowed(demo: Any) -> None:
             assert answer.status_code == 413, answer.text
     one = demo.replica.http.post("/predict/plain", content=gzip.compress(bomb), headers={"content-encoding": "gzip"})
     assert one.status_code == 413
+    many = zlib.compress(b"") * 100_000
+    assert post(demo, many, None, **{"content-encoding": "deflate"}).status_code in (400, 422)
+    assert post(demo, gzip.compress(b"") * 5_000, None, **{"content-encoding": "gzip"}).status_code in (400, 422)
     twice = gzip.compress(gzip.compress(bomb))
     assert post(demo, twice, None, **{"content-encoding": "gzip"}).status_code == 400
     assert post(demo, b"plain", None, **{"content-encoding": "gzip"}).status_code in (400, 422)

@@ -53,6 +53,9 @@ Status read_flat(Text *text, Flat *flat) {
         int more = goes_on(text);
         if (more == 1) continue;
         if (more || !flat->is_nested) return more ? GIVE_UP : DONE;
+        if (!flat->width) flat->width = flat->count;
+        if (flat->count - flat->inner_begun != flat->width) return GIVE_UP;
+        flat->inner_begun = flat->count;
         more = goes_on(text);
         if (more != 1) return more ? GIVE_UP : DONE;
         if (text->position >= text->end || *text->position != '[') return GIVE_UP;

@@ -271,10 +271,10 @@ static PyObject *reader_columns(PyObject *object, PyObject *args) {
 
 static PyObject *flat_found(Flat *flat, PyObject *values, Py_ssize_t end) {
     if (PyByteArray_Resize(values, (Py_ssize_t)(flat->count * sizeof(double)))) return NULL;
-    return Py_BuildValue("nOi", end, values, flat->is_nested);
+    return Py_BuildValue("nOn", end, values, (Py_ssize_t)flat->width);
 }
 
-/* read_flat(body, start, most): (end, float64 values, is_nested), or None. */
+/* read_flat(body, start, most): (end, float64 values, the width of the lists within it or 0), or None. */
 static PyObject *module_flat(PyObject *module, PyObject *args) {
     Py_buffer body;
     Py_ssize_t start, most;

@@ -115,7 +115,8 @@ Status read_objects(const Plan *plan, Text *text, Sink *sink, Guess *guess);
 Status read_lists(const Plan *plan, const int32_t *order, Text *text, Sink *sink);
 typedef struct {
     double *values;
-    size_t count, capacity;
+    size_t count, capacity, inner_begun;
+    size_t width; /* of each inner list; 0: there are none */
     int is_nested;
 } Flat;
 Status read_flat(Text *text, Flat *flat);
