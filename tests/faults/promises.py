@@ -31,6 +31,9 @@ class Promise:
     """One row of the table. `full` 0: every case there is must be tried, so one clean run is enough. `counted_by` names the
     variable that tells a test how many trials to make.
 
+    `parts` names the runs of a promise that takes several, by title, and the full number of each; one that is missing keeps
+    the promise from being reached.
+
     `short_of` says what of the figure the runs leave out: such a promise is bounded at best. `missing` says what an untried one waits for.
     """
 
@@ -41,16 +44,25 @@ class Promise:
     full: int
     unit: str
     tests: tuple[str, ...] = ()
+    parts: Mapping[str, int] = field(default_factory=dict[str, int])
     repeat: int = 1
     counted_by: str = ""
     needs: str = ""
     short_of: str = ""
     missing: str = ""
 
+    def needed(self, result: "Result") -> int:
+        """Clean trials that this run needs. A run that could not try everything asks more of itself, never less."""
+        return max(self.parts.get(result.title, 0 if self.parts else self.full), result.full)
+
+    def untried(self, results: Sequence["Result"]) -> list[str]:
+        tried = {one.title for one in results if one.trials}
+        return [title for title in self.parts if title not in tried]
+
 
 @dataclass(frozen=True)
 class Result:
-    """What one run found. `full` is what the promise asks; `notes` say what a reader must know to judge the figures."""
+    """What one run found. `full` is what the run asks of itself (`Promise.needed` decides); `notes` help to judge the figures."""
 
     promise: int
     title: str
@@ -67,11 +79,15 @@ class Result:
 
     @property
     def state(self) -> State:
+        """By its own count, as the runner says it while it goes on."""
+        return self.judged(self.full)
+
+    def judged(self, needed: int) -> State:
         if self.failures:
             return State.NOT_HELD
         if self.trials == 0:
             return State.OPEN
-        return State.REACHED if self.trials >= self.full else State.BOUNDED
+        return State.REACHED if self.trials >= needed else State.BOUNDED
 
     @property
     def bound(self) -> float:
@@ -106,8 +122,10 @@ def write_result(result: Result, folder: Path = RESULTS) -> Path:
 
 def state_of(promise: Promise, results: Sequence[Result]) -> State:
     order = (State.NOT_HELD, State.OPEN, State.BOUNDED, State.REACHED)
-    worst = min((result.state for result in results), key=order.index, default=State.OPEN)
-    return State.BOUNDED if worst is State.REACHED and promise.short_of else worst
+    states = [result.judged(promise.needed(result)) for result in results]
+    worst = min(states, key=order.index, default=State.OPEN)
+    short = bool(promise.short_of or promise.untried(results))
+    return State.BOUNDED if worst is State.REACHED and short else worst
 
 
 def now() -> str:

@@ -74,8 +74,9 @@ def remark(promise: Promise, results: Sequence[Result]) -> str:
     if state is State.NOT_HELD:
         return f": {sum(one.failures for one in results)} failed"
     if state is State.BOUNDED:
-        short_of = f"; without {promise.short_of}" if promise.short_of else ""
-        return f": < {max(one.bound for one in results):.2g} of the {promise.unit} fail{short_of}"
+        left_out = [one for one in (promise.short_of, *promise.untried(results)) if one]
+        without = f"; without {', '.join(left_out)}" if left_out else ""
+        return f": < {max(one.bound for one in results):.2g} of the {promise.unit} fail{without}"
     return ""
 
 
@@ -85,7 +86,7 @@ def section(promise: Promise, results: Sequence[Result]) -> Iterator[str]:
     yield f"### {promise.number}. {promise.promise}\n"
     yield f"{promise.test[0].upper()}{promise.test[1:]}.\n"
     for one in results:
-        of = f" of {one.full}" if one.full > one.trials else ""
+        of = f" of {needed}" if (needed := promise.needed(one)) > one.trials else ""
         yield (
             f"- {one.title}: {one.trials}{of} {promise.unit}, {one.failures} failed; seed {one.seed}, {one.started[:10]}, "
             f"{one.seconds:.0f} s, commit `{one.commit}`, `{one.command}`"

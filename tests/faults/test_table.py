@@ -32,7 +32,8 @@ RESULT = Result(
         ({"trials": 999}, State.BOUNDED),
         ({"failures": 1}, State.NOT_HELD),
         ({"trials": 0}, State.OPEN),
-        ({"full": 0, "trials": 3}, State.REACHED),
+        ({"full": 0, "trials": 3}, State.BOUNDED),
+        ({"full": 1001}, State.BOUNDED),
     ],
 )
 def test_a_state_follows_from_trials_and_failures(change: dict[str, int], state: State) -> None:
@@ -44,6 +45,38 @@ def test_a_promise_is_as_good_as_its_worst_run() -> None:
     assert state_of(PROMISE, [RESULT, replace(RESULT, trials=10)]) is State.BOUNDED
     assert state_of(PROMISE, []) is State.OPEN
     assert state_of(replace(PROMISE, short_of="a quiet day"), [RESULT]) is State.BOUNDED
+
+
+def test_every_case_there_is_takes_one_clean_run() -> None:
+    assert state_of(replace(PROMISE, full=0), [replace(RESULT, full=0, trials=3)]) is State.REACHED
+
+
+def test_a_promise_of_several_parts_is_not_reached_without_each() -> None:
+    promise = replace(PROMISE, parts={"a run": 1000, "another run": 20, "all cases": 0})
+    other, cases = replace(RESULT, title="another run", trials=20, full=0), replace(RESULT, title="all cases", full=0)
+    assert state_of(promise, [RESULT, other, cases]) is State.REACHED
+    assert state_of(promise, [RESULT, replace(other, trials=19), cases]) is State.BOUNDED
+    assert state_of(promise, [RESULT, replace(other, title="a third run"), cases]) is State.BOUNDED
+    assert state_of(promise, [RESULT, replace(cases, failures=1)]) is State.NOT_HELD
+    assert state_of(promise, [RESULT, replace(other, trials=0), cases]) is State.OPEN
+    assert state_of(promise, []) is State.OPEN
+    assert "; without another run, all cases" in page([promise], {1: [RESULT]})
+
+
+def test_malicious_files_need_every_format() -> None:
+    promise = next(one for one in read_promises() if one.number == 31)
+    formats = [replace(RESULT, promise=31, title=title, trials=full) for title, full in promise.parts.items()]
+    assert len(formats) == 5
+    assert state_of(promise, formats) is State.REACHED
+    for missing in range(5):
+        assert state_of(promise, formats[:missing] + formats[missing + 1 :]) is State.BOUNDED
+
+
+def test_what_was_recorded_in_several_runs_is_promised_in_several_parts() -> None:
+    results = read_results()
+    for promise in read_promises():
+        titles = {one.title for one in results.get(promise.number, [])}
+        assert len(titles) < 2 or titles <= set(promise.parts), promise.number
 
 
 def test_fewer_trials_state_their_bound_and_a_failure_its_number() -> None:
