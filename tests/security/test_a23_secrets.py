@@ -9,14 +9,18 @@ import logging
 import re
 import secrets
 import subprocess
+import traceback
 from collections.abc import Iterator
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import pytest
-from httpx import AsyncClient
+from asgi_lifespan import LifespanManager
+from httpx import ASGITransport, AsyncClient
+from mill_api.app import create_app
 from mill_api.settings import Settings
 from mill_api.testing import register
 from mill_kit import logs
+from mill_kit.store import StoreUnavailable
 from mill_local.testing import TestDatabase
 
 from tests.security.evidence import Evidence
@@ -71,35 +75,19 @@ async def test_no_planted_secret_is_found_anywhere(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     evidence = Evidence(36, "Secrets do not leak", TESTS, full=1)
-    password, newer = (f"planted-{kind}-{secrets.token_hex(8)}" for kind in ("password", "newer"))
-    person = await register(client, "planter")
-    changed = await client.patch(
-        "/api/v1/users/me", headers=person.headers, json={"current_password": person.password, "new_password": password}
-    )
-    assert changed.status_code in {200, 422}, changed.text
-    signed_in = await client.post(
-        "/api/v1/auth/token",
-        data={"username": person.username, "password": password if changed.is_success else person.password},
-    )
-    tokens = signed_in.json()
-    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
-    key = (
-        await client.post("/api/v1/api-keys", headers=headers, json={"name": "planted", "scopes": ["read", "predict"]})
-    ).json()["key"]
+    used, answers = await plant(client)
     planted = {
-        "password": password,
-        "wrong password": newer,
-        "refresh token": tokens["refresh_token"],
-        "access token": tokens["access_token"].split(".")[2],
-        "API key": key,
+        **used,
+        "wrong password": f"planted-wrong-{secrets.token_hex(8)}",
         "database password": re.findall(r":([^:@/]+)@", settings.database.url.get_secret_value())[0],
         "broker password": re.findall(r":([^:@/]+)@", settings.broker.url.get_secret_value())[0],
         "signing key": settings.tokens.private_key_file.read_text().splitlines()[1],
+        "store password": f"planted-store-{secrets.token_hex(8)}",
     }
-    answers = [changed.text]
+    assert all(len(secret) >= 12 for secret in planted.values())
     for secret in planted.values():
         answers += await misuse(client, serving, secret)
-    answers += [(await client.post("/api/v1/auth/token", data={"username": person.username, "password": newer})).text]
+    answers += await without_store(settings, planted["store password"])
     answers += [
         (await client.get("/metrics")).text,
         (await serving.get("/metrics")).text,
@@ -108,6 +96,7 @@ async def test_no_planted_secret_is_found_anywhere(
     captured = capsys.readouterr()
     places = {"answers": "\n".join(answers), "logs": captured.err + captured.out, "database": await dump(databases)}
     assert len(places["logs"]) > 1_000
+    assert "planter-" in places["database"]
     hits = [
         f"{name} in {place}"
         for name, secret in planted.items()
@@ -123,6 +112,53 @@ async def test_no_planted_secret_is_found_anywhere(
     }
     evidence.keep()
     assert hits == []
+
+
+async def plant(client: AsyncClient) -> tuple[dict[str, str], list[str]]:
+    """Register, sign in, change the password, refresh and use a key, all with success; the secrets, and what answers to others say."""
+    first, password, wrong = (f"planted-{kind}-{secrets.token_hex(8)}" for kind in ("first", "password", "wrong"))
+    name = f"planter-{secrets.token_hex(4)}"
+    wish = {"email": f"{name}@example.com", "username": name, "password": first}
+    registered = await client.post("/api/v1/auth/register", json=wish)
+    assert registered.status_code == 201, registered.text
+    early = await signed_in(client, name, first)
+    changed = await client.patch(
+        "/api/v1/users/me", headers=bearer(early), json={"current_password": first, "password": password}
+    )
+    assert changed.status_code == 200, changed.text
+    refused = [
+        await client.post("/api/v1/auth/token", data={"username": name, "password": old}) for old in (first, wrong)
+    ]
+    assert [one.status_code for one in refused] == [401, 401]
+    tokens = await signed_in(client, name, password)
+    renewed = await client.post("/api/v1/auth/refresh", json={"refresh_token": tokens["refresh_token"]})
+    assert renewed.status_code == 200, renewed.text
+    made = await client.post(
+        "/api/v1/api-keys", headers=bearer(renewed.json()), json={"name": "planted", "scopes": ["read", "predict"]}
+    )
+    assert made.status_code == 201, made.text
+    listed = await client.get("/api/v1/models", headers={"X-API-Key": made.json()["key"]})
+    assert listed.status_code == 200, listed.text
+    planted = {
+        "first password": first,
+        "password": password,
+        "refused password": wrong,
+        "used refresh token": tokens["refresh_token"],
+        "refresh token": renewed.json()["refresh_token"],
+        "access token": renewed.json()["access_token"].split(".")[2],
+        "API key": made.json()["key"],
+    }
+    return planted, [one.text for one in (registered, changed, *refused, listed)]
+
+
+async def signed_in(client: AsyncClient, username: str, password: str) -> dict[str, str]:
+    answer = await client.post("/api/v1/auth/token", data={"username": username, "password": password})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def bearer(tokens: dict[str, str]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {tokens['access_token']}"}
 
 
 async def misuse(client: AsyncClient, serving: AsyncClient, secret: str) -> list[str]:
@@ -145,6 +181,25 @@ async def misuse(client: AsyncClient, serving: AsyncClient, secret: str) -> list
         answer = await client.post(path, json={**body, "password": [secret]})
         text.append(answer.text)
     return text
+
+
+async def without_store(settings: Settings, secret: str) -> list[str]:
+    """What an api-server says that has the keys of an S3 store and does not reach it."""
+    store = {"url": "s3://127.0.0.1:9/objects?secure=false", "access_key": "planter", "secret_key": secret}
+    lost = Settings.model_validate({**settings.model_dump(), "store": store})
+    said = [repr(lost), str(lost)]
+    try:
+        async with LifespanManager(create_app(lost), startup_timeout=60, shutdown_timeout=30) as manager:
+            transport = ASGITransport(manager.app, raise_app_exceptions=False)
+            async with AsyncClient(transport=transport, base_url="http://lost.test") as client:
+                person = await register(client, "storeless")
+                paths = ("/health", "/health/ready", "/health/detailed", "/metrics", "/api/v1/datasets")
+                said += [(await client.get(path, headers=person.headers)).text for path in paths]
+    except StoreUnavailable as error:
+        logging.getLogger("security").exception("the api-server does not start")
+        said.append("".join(traceback.format_exception(error)))
+    assert len(said) > 2
+    return said
 
 
 async def test_a_password_and_a_key_are_kept_as_what_cannot_be_turned_back(
