@@ -19,7 +19,7 @@ What Modelmill promises when parts of it fail, how each promise is tried, and ho
 `make generate` from the files in `tests/faults/results/`, which the runs write. Where a run was
 ended, judged or counted by hand, its note says so. The states:
 
-- **reached**: the full number of trials, and none failed.
+- **reached**: the full number of trials in every part, and none failed.
 - **bounded**: none failed, in fewer trials than the full number. No failure in *n* trials bounds the rate of failures at 3/*n*
   with 95 % confidence; that bound stands beside the state, with what else the runs leave out. It is not "never".
 - **not held**: a trial failed; the figure and the reason are given.
