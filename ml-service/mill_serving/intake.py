@@ -20,9 +20,33 @@ Table = Mapping[str, NDArray[Any]]
 INPUTS = "/inputs"
 INPUT_DATA = "/input_data"
 _MOST_ERRORS = 100
+_MOST_EXTRA = 16
+"""So many columns that are no features are read, for the refusal to name them row by row; of more it says no more."""
 _DATES = frozenset({ColumnKind.DATE, ColumnKind.TIMESTAMP})
 
 Errors = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which columns of a table are worth unpacking for a model."""
+
+    features: Sequence[FeatureSpec]
+    ignores_extra: bool = False
+
+    def chosen(self, names: Sequence[str]) -> list[str]:
+        """In the order given; the first where none is a feature, for the number of rows. Raises `InvalidInput` naming columns."""
+        features = {feature.name for feature in self.features}
+        if self.ignores_extra:
+            return [name for name in names if name in features] or list(names[:1])
+        extra = [name for name in names if name not in features]
+        if len(extra) > _MOST_EXTRA:
+            detail = "is no feature of this model"
+            errors = [{"pointer": f"{INPUTS}/0/{escape(name)}", "detail": detail} for name in extra[:_MOST_ERRORS]]
+            raise InvalidInput(
+                f"{errors[0]['pointer']}: {detail}, as {len(extra)} columns of the table are none", errors=errors
+            )
+        return list(names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +84,10 @@ class Intake:
         """What `matrix` finds, where nothing is unusual. Raises `InvalidInput` where a prediction is not finite."""
         encoded = self.package.read_matrix(matrix) if self.takes_any_category else None
         return None if encoded is None else self.package.predict_encoded(encoded, self.threads)
+
+    @property
+    def wanted(self) -> Wanted:
+        return Wanted(self.package.signature.features, self._ignores_extra)
 
     @property
     def takes_any_category(self) -> bool:
@@ -102,9 +130,13 @@ class Intake:
         columns = [table[feature.name] for feature in features if feature.name in table]
         if len(columns) < len(features) or not len(columns[0]):
             return None
-        if len(table) > len(features) and (self.policy is None or self.policy.extra == "refuse"):
+        if len(table) > len(features) and not self._ignores_extra:
             return None
         return self.package.read_columns(columns)
+
+    @property
+    def _ignores_extra(self) -> bool:
+        return self.policy is not None and self.policy.extra == "ignore"
 
 
 def imputations(package: Package) -> dict[str, object]:

@@ -60,6 +60,7 @@ from mill_serving.doors.v2.grpc.messages import tensors
 from mill_serving.doors.v2.rest import address_of
 from mill_serving.doors.v2.tensors import read_texts
 from mill_serving.errors import ModelCrashed
+from mill_serving.intake import Wanted
 from mill_serving.isolation.engine import ExplainingIsolatedEngine
 from mill_serving.shared_answers import _read as read_shared_answer
 from mill_serving.single import Identity, SingleRow
@@ -193,6 +194,10 @@ class _Said:
         return ModelCrashed("nonsense")
 
 
+def _wanted() -> Wanted:
+    return Wanted(package().signature.features)
+
+
 def _explained_apart(data: bytes) -> Any:
     engine = ExplainingIsolatedEngine(_Said(data), 2, 100)
     assert engine.contributions(np.zeros((2, 3))).shape in {(2, 1, 4), (2, 2, 4)}
@@ -257,12 +262,12 @@ HEADERS = b"Content-Length: 12\nX-API-Key: mm_x\nAuthorization: Basic dTpwYXNz\n
 FORMAT_OF_EVENTS = b'id: 1\nevent: progress\ndata: {"fraction": 0.5}\n\n: alive\ndata: {"a":\ndata: 1}\n\n'
 
 READERS: dict[str, Reader] = {
-    "an Arrow stream": Reader(_stream, lambda data: arrow.read_stream(data, CAPS)),
-    "Parquet": Reader(_parquet, lambda data: arrow.read_parquet(data, CAPS)),
+    "an Arrow stream": Reader(_stream, lambda data: arrow.read_stream(data, _wanted(), CAPS)),
+    "Parquet": Reader(_parquet, lambda data: arrow.read_parquet(data, _wanted(), CAPS)),
     "NDJSON": Reader(lambda: b'{"age": 1}\n{"age": 2}\n', lambda data: ndjson.read(data, CAPS)),
     "CSV": Reader(
         lambda: b"feature1,feature2,feature3,feature4\n5.1,3.5,1.4,0.2\n,1,2,3\n",
-        lambda data: separated.read(data, package().signature.features, CAPS, header=True),
+        lambda data: separated.read(data, _wanted(), CAPS, header=True),
     ),
     "a row": Reader(_plain({"input_data": ROW}), wire.read_request),
     "rows": Reader(_plain({"inputs": [ROW, ROW]}), wire.read_batch),

@@ -132,8 +132,7 @@ class BatchDoor:
         return _Found(intake.rows(request.inputs), request.return_probabilities)
 
     def _table(self, intake: Intake, body: bytes, asked: _Asked) -> _Found:
-        features = intake.package.signature.features
-        rows = read_table(asked.form, body, features, self.caps, header=asked.header)
+        rows = read_table(asked.form, body, intake.wanted, self.caps, header=asked.header)
         found = intake.rows(rows) if isinstance(rows, list) else intake.table(rows)
         return _Found(found, asked.probabilities)
 

@@ -101,8 +101,7 @@ class ScoringDoor:
         def work(loaded: LoadedModel) -> tuple[int, Reply]:
             intake = Intake(loaded.package, target.policy, self.engine.lane.spare)
             if form != "json":
-                features = loaded.package.signature.features
-                rows = read_table(form, body, features, self.caps, header=parameters.get("header") != "absent")
+                rows = read_table(form, body, intake.wanted, self.caps, header=parameters.get("header") != "absent")
                 found = intake.rows(rows) if isinstance(rows, list) else intake.table(rows)
                 return len(found), _answer(found, {})
             block = read_block(loaded.package, body, self.caps.rows) if intake.takes_any_category else None

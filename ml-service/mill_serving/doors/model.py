@@ -102,9 +102,9 @@ class ModelDoor:
             if form == "json":
                 pointer, rows = _payload(body)
             else:
-                features = loaded.package.signature.features
-                table = read_table(form, body, features, self.caps, header=parameters.get("header") != "absent")
-                rows = table if isinstance(table, list) else rows_of(table, features)
+                wanted = Intake(loaded.package, target.policy).wanted
+                table = read_table(form, body, wanted, self.caps, header=parameters.get("header") != "absent")
+                rows = table if isinstance(table, list) else rows_of(table, wanted.features)
             self.caps.check(len(rows))
             return Reply(_encode(judge(target, loaded, rows, pointer)))
 

@@ -22,23 +22,29 @@ from mill_serving.doors.tables.forms import Caps, FormName
 from mill_serving.doors.tables.messages import unpacked_bytes
 from mill_serving.doors.tables.pages import extent_of
 from mill_serving.errors import BodyTooLarge, InvalidRequest
-from mill_serving.intake import Table
+from mill_serving.intake import Table, Wanted
 
 _WIDEST = 20_000
+_MOST_BATCHES = 1_000
 _MILLISECONDS = pa.timestamp("ms", tz="UTC")
 
 
-def read_stream(body: bytes, caps: Caps) -> Table:
-    """Raises `InvalidRequest`, `BodyTooLarge` or `BatchTooLarge`."""
+def read_stream(body: bytes, wanted: Wanted, caps: Caps) -> Table:
+    """Raises `InvalidRequest`, `InvalidInput`, `BodyTooLarge` or `BatchTooLarge`."""
     try:
-        schema = _checked_schema(pa_ipc.open_stream(pa.BufferReader(body)).schema)
+        whole = _checked_schema(pa_ipc.open_stream(pa.BufferReader(body)).schema)
+        fields = _fields(whole, wanted)
         if unpacked_bytes(pa_ipc.MessageReader.open_stream(pa.BufferReader(body))) > caps.body_bytes:
             raise BodyTooLarge(caps.body_bytes)
+        stream = pa_ipc.open_stream(pa.BufferReader(body), options=pa_ipc.IpcReadOptions(included_fields=fields))
+        schema = stream.schema
         rows, batches = 0, []
-        for batch in pa_ipc.open_stream(pa.BufferReader(body)):
-            batch.validate(full=True)
+        for batch in stream:
             rows += batch.num_rows
-            caps.check(max(rows, 1))
+            caps.check_cells(max(rows, 1), len(fields))
+            if len(batches) == _MOST_BATCHES:
+                raise InvalidRequest(f"the Arrow stream holds more than {_MOST_BATCHES:,} record batches; join them")
+            batch.validate(full=True)
             batches.append(batch)
         caps.check(rows)
         if len(batches) == 1:
@@ -48,8 +54,8 @@ def read_stream(body: bytes, caps: Caps) -> Table:
         raise InvalidRequest(f"the Arrow stream cannot be read: {str(error)[:300]}") from None
 
 
-def read_parquet(body: bytes, caps: Caps) -> Table:
-    """Raises `InvalidRequest`, `BodyTooLarge` or `BatchTooLarge`."""
+def read_parquet(body: bytes, wanted: Wanted, caps: Caps) -> Table:
+    """Raises `InvalidRequest`, `InvalidInput`, `BodyTooLarge` or `BatchTooLarge`."""
     try:
         extent = extent_of(body)
         caps.check(extent.rows)
@@ -57,10 +63,13 @@ def read_parquet(body: bytes, caps: Caps) -> Table:
             raise BodyTooLarge(caps.body_bytes)
         source = pa.BufferReader(body)
         schema = _checked_schema(pq.read_schema(source))
-        texts = [field.name for field in schema if _is_text(field.type)]
-        table = pq.ParquetFile(source, read_dictionary=texts, pre_buffer=False).read(use_threads=False)
+        fields = _fields(schema, wanted)
+        caps.check_cells(extent.rows, len(fields))
+        texts = [schema[field].name for field in fields if _is_text(schema[field].type)]
+        file = pq.ParquetFile(source, read_dictionary=texts, pre_buffer=False)
+        table = file.reader.read_all(column_indices=fields, use_threads=False)
         table.validate(full=True)
-        caps.check(table.num_rows)
+        caps.check_cells(table.num_rows, len(fields))
         return _columns(table)
     except (pa.ArrowException, ValueError, OSError, MemoryError) as error:
         raise InvalidRequest(f"the Parquet file cannot be read: {str(error)[:300]}") from None
@@ -117,6 +126,12 @@ def _checked_schema(schema: Any) -> Any:
     return schema
 
 
+def _fields(schema: Any, wanted: Wanted) -> list[int]:
+    """The columns to unpack by number: columns of plain types are as many here as in the file."""
+    chosen = set(wanted.chosen(schema.names))
+    return [number for number, name in enumerate(schema.names) if name in chosen]
+
+
 def _is_plain(kind: Any) -> bool:
     types = pa.types
     if types.is_dictionary(kind):
@@ -143,8 +158,9 @@ def _columns(table: Any) -> Table:
 def _numpy(array: Any) -> NDArray[Any]:
     kind = array.type
     if pa.types.is_dictionary(kind):
-        values = _objects([*array.dictionary.to_pylist(), None])
-        return values[array.indices.fill_null(len(values) - 1).to_numpy(zero_copy_only=False)]
+        used = array.indices.unique()
+        values = _objects(array.dictionary.take(used).to_pylist())
+        return values[pc.index_in(array.indices, value_set=used).to_numpy(zero_copy_only=False)]
     if _is_text(kind) or pa.types.is_null(kind):
         return _objects(array.to_pylist())
     if pa.types.is_boolean(kind):

@@ -1,13 +1,12 @@
 """Which form a Content-Type or an Accept means. Arrow's library is loaded with the first request that needs it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mill_pack import FeatureSpec, Predictions
+from mill_pack import Predictions
 
 from mill_serving.errors import BatchTooLarge, InvalidRequest, NotAcceptable, UnsupportedMediaType
-from mill_serving.intake import Row, Table
+from mill_serving.intake import Row, Table, Wanted
 
 FormName = Literal["json", "ndjson", "csv", "arrow", "parquet"]
 
@@ -34,6 +33,8 @@ _NAMES: dict[str, FormName] = {
     "application/vnd.apache.parquet": "parquet",
     "application/x-parquet": "parquet",
 }
+_CELLS_PER_ROW = 512
+"""With the usual caps a few more cells than fit into a body at four bytes each. Wider tables take fewer rows."""
 _ANYTHING = frozenset({"", "*/*", "application/*"})
 
 
@@ -51,6 +52,13 @@ class Caps:
             raise InvalidRequest("there are no rows", errors=[{"pointer": "/inputs", "detail": detail}])
         if rows > self.rows:
             raise BatchTooLarge(rows, self.rows)
+
+    def check_cells(self, rows: int, columns: int) -> None:
+        """Cells may weigh nothing until they are unpacked. Raises as `check` does."""
+        self.check(rows)
+        most = max(1, self.rows * _CELLS_PER_ROW // max(columns, 1))
+        if rows > most:
+            raise BatchTooLarge(rows, most)
 
 
 def form_of(content_type: str, parameters: dict[str, str] | None = None) -> FormName:
@@ -75,10 +83,8 @@ def answer_form(accept: str, asked: FormName) -> FormName:
     raise NotAcceptable(accept, tuple(CONTENT_TYPES.values()))
 
 
-def read_table(
-    form: FormName, body: bytes, features: Sequence[FeatureSpec], caps: Caps, *, header: bool = True
-) -> Table | list[Row]:
-    """Blocks; for every form but JSON. Raises `InvalidRequest`, `BodyTooLarge` or `BatchTooLarge`."""
+def read_table(form: FormName, body: bytes, wanted: Wanted, caps: Caps, *, header: bool = True) -> Table | list[Row]:
+    """Blocks; for every form but JSON. Raises `InvalidRequest`, `InvalidInput`, `BodyTooLarge` or `BatchTooLarge`."""
     if form == "ndjson":
         from mill_serving.doors.tables import ndjson
 
@@ -86,8 +92,8 @@ def read_table(
     from mill_serving.doors.tables import arrow, separated
 
     if form == "csv":
-        return separated.read(body, features, caps, header=header)
-    return arrow.read_stream(body, caps) if form == "arrow" else arrow.read_parquet(body, caps)
+        return separated.read(body, wanted, caps, header=header)
+    return arrow.read_stream(body, wanted, caps) if form == "arrow" else arrow.read_parquet(body, wanted, caps)
 
 
 def write_table(form: FormName, found: Predictions, *, probabilities: bool) -> bytes:

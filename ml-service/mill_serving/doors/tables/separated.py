@@ -9,19 +9,17 @@ package says in which row what is wrong.
 
 import csv
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 from mill_contracts.tables import ColumnKind
-from mill_pack import FeatureSpec
 from numpy.typing import NDArray
 
 from mill_serving.doors.tables.forms import Caps
 from mill_serving.errors import InvalidRequest
-from mill_serving.intake import Table
+from mill_serving.intake import Table, Wanted
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _TRUTH = {"true": True, "false": False, "1": True, "0": False}
@@ -29,8 +27,9 @@ _NOTHING = frozenset({"nan", "null", "na", ""})
 _WIDEST = 20_000
 
 
-def read(body: bytes, features: Sequence[FeatureSpec], caps: Caps, *, header: bool) -> Table:
-    """Raises `InvalidRequest` naming the line, `BatchTooLarge`."""
+def read(body: bytes, wanted: Wanted, caps: Caps, *, header: bool) -> Table:
+    """Raises `InvalidRequest` naming the line, `InvalidInput` naming columns, `BatchTooLarge`."""
+    features = wanted.features
     first = _first_line(body)
     if not header and len(first) != len(features):
         raise InvalidRequest(f"{len(first)} columns; the model takes {len(features)}")
@@ -39,8 +38,8 @@ def read(body: bytes, features: Sequence[FeatureSpec], caps: Caps, *, header: bo
     names = first if header else [feature.name for feature in features]
     if len(set(names)) != len(names):
         raise InvalidRequest("the header names a column twice")
-    table = _parsed(body, names, header=header)
-    caps.check(table.num_rows)
+    table = _parsed(body, names, wanted.chosen(names), header=header)
+    caps.check_cells(table.num_rows, table.num_columns)
     kinds = {feature.name: feature.kind for feature in features}
     return {
         name: _column(column, kinds.get(name)) for name, column in zip(table.column_names, table.columns, strict=True)
@@ -68,7 +67,7 @@ def column_of_text(texts: list[str | None], kind: ColumnKind | None) -> NDArray[
     return _objects([None if number != number else number for number in numbers])
 
 
-def _parsed(body: bytes, names: list[str], *, header: bool) -> Any:
+def _parsed(body: bytes, names: list[str], chosen: list[str], *, header: bool) -> Any:
     try:
         return pa_csv.read_csv(
             pa.BufferReader(body),
@@ -77,7 +76,8 @@ def _parsed(body: bytes, names: list[str], *, header: bool) -> Any:
             ),
             parse_options=pa_csv.ParseOptions(newlines_in_values=True),
             convert_options=pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()),
+                include_columns=chosen,
+                column_types=dict.fromkeys(chosen, pa.string()),
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,

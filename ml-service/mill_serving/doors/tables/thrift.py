@@ -39,11 +39,11 @@ class _Reader:
         while head := self._byte():
             field = field + (head >> 4) if head >> 4 else _zigzag(self._varint())
             kind = head & 15
+            self._spend(1)
             found[field] = kind == 1 if kind in (1, 2) else self._value(kind, depth)
         return found
 
     def _value(self, kind: int, depth: int) -> Any:
-        self._spend(1)
         match kind:
             case 1 | 2 | 3:
                 return self._byte()
@@ -68,8 +68,7 @@ class _Reader:
         count = head >> 4
         if count == 15:
             count = self._varint()
-        if count > self._values_left:
-            raise ValueError("a head holds too many values")
+        self._spend(count)
         return [self._value(head & 15, depth) for _ in range(count)]
 
     def _spend(self, values: int) -> None:
