@@ -44,6 +44,7 @@ from mill_api.jobs.ending import Databases
 from mill_api.jobs.handlers import Registry
 from mill_api.models import repository as model_rows
 from mill_api.models.contents import ProjectModels
+from mill_api.models.reach import ModelReach
 from mill_api.models.repository import KnownModels
 from mill_api.models.service import ModelService
 from mill_api.models.uploads import ModelUploads
@@ -51,7 +52,7 @@ from mill_api.projects.contents import ProjectContents
 from mill_api.projects.roles import PathGuard
 from mill_api.queue import Sender
 from mill_api.quotas.service import Count, Quota, Quotas, predictions_today
-from mill_api.registry import PROJECT_OF, job_registry
+from mill_api.registry import MODEL_OF, PROJECT_OF, job_registry
 from mill_api.settings import Environment, Settings
 from mill_api.usage.predictions import PredictionCounts
 
@@ -90,6 +91,7 @@ class Parts:
     project_contents: tuple[ProjectContents, ...]
     projects: PathGuard
     known_models: KnownModels
+    model_reach: ModelReach
 
 
 @asynccontextmanager
@@ -146,6 +148,7 @@ async def open_parts(settings: Settings, tracer: Tracer) -> AsyncGenerator[Parts
             project_contents=(ProjectDeployments(deployments), ProjectModels(models), ProjectDatasets(datasets)),
             projects=PathGuard(PROJECT_OF),
             known_models=KnownModels(),
+            model_reach=ModelReach(MODEL_OF),
         )
 
 

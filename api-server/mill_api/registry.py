@@ -26,6 +26,7 @@ from mill_api.jobs.handlers import KindSettings, Registry
 from mill_api.models import repository as models
 from mill_api.models.adoption import ADOPT, AdoptHandler
 from mill_api.models.handlers import TRAIN, TrainHandler
+from mill_api.models.reach import ModelOf
 from mill_api.projects.roles import ProjectOf
 from mill_api.settings import KindLimits, ProcessSettings
 
@@ -85,3 +86,27 @@ PROJECT_OF: Mapping[str, ProjectOf] = MappingProxyType(
     }
 )
 """By the name of a path parameter: in which project that thing lies. Whoever changes it needs to be an editor there."""
+
+
+async def _model_itself(_: AsyncSession, model_id: UUID) -> UUID:
+    return model_id
+
+
+async def model_of_job(session: AsyncSession, job_id: UUID) -> UUID | None:
+    """Of the version that the job trains, validates or scores with."""
+    job = await jobs.get(session, job_id)
+    version_id = job.spec.get("model_version_id") if job else None
+    version = await models.find_version(session, UUID(version_id)) if version_id else None
+    return version.model_id if version else None
+
+
+MODEL_OF: Mapping[str, ModelOf] = MappingProxyType(
+    {
+        "model_id": _model_itself,
+        "deployment_id": deployments.model_of_deployment,
+        "batch_id": deployments.model_of_batch,
+        "prediction_id": deployments.model_of_prediction,
+        "job_id": model_of_job,
+    }
+)
+"""By the name of a path parameter: the model of that thing. An API key that is bound to models reaches it only through them."""

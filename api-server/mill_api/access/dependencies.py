@@ -19,11 +19,12 @@ from mill_api.access.errors import SignInFirst
 from mill_api.access.known_keys import KnownKeys
 from mill_api.access.passwords import Passwords
 from mill_api.access.principal import Principal, includes
-from mill_api.access.publisher import KnownModels, ProjectGuard, Publisher
+from mill_api.access.publisher import KnownModels, ModelGuard, ProjectGuard, Publisher
 from mill_api.access.recognise import as_of_now
 from mill_api.access.tokens import TokenSigner
 from mill_api.db import Database, ReadSession, UnitOfWork
 from mill_api.db.paging import Paging as Paging  # what endpoints ask for is found in one place
+from mill_api.once.errors import Replay
 from mill_api.once.seal import Seal
 from mill_api.once.service import Asker, ClaimUpload, claim
 from mill_api.quotas.service import Quota, Quotas, exceeded
@@ -61,6 +62,8 @@ class AccessParts(Protocol):
     def projects(self) -> ProjectGuard: ...
     @property
     def known_models(self) -> KnownModels: ...
+    @property
+    def model_reach(self) -> ModelGuard: ...
 
 
 def access_parts(request: Request) -> AccessParts:
@@ -81,13 +84,16 @@ async def me(
     bearer: Annotated[str | None, Depends(_bearer)],
     key: Annotated[str | None, Depends(_key_header)],
 ) -> Principal:
-    """Whoever sent this request, or 401."""
+    """Whoever sent this request, or 401; 404 for an API key that is bound to other models than the path leads to."""
     secret = key or bearer
     if not secret:
         raise SignInFirst
     if secret.startswith(API_KEY_PREFIX):
         principal = await parts.keys.principal(secret)
         tell_edge(request.scope, principal)
+        if principal.models and request.path_params:
+            async with parts.database.reading(principal.workspace_id) as session:
+                await parts.model_reach.require(session, principal, request.path_params)
     else:
         principal = await as_of_now(parts.database, parts.tokens.read(secret))
     return replace(principal, address=address_of(request))
@@ -147,7 +153,10 @@ def working(
         me.need_scope(scope)
         async with parts.database.writing(me.workspace_id) as work:
             if request.method == "POST" and not streamed:
-                await _asked_once(request, work, me, parts)
+                try:
+                    await _asked_once(request, work, me, parts)
+                except Replay as known:
+                    request.state.replay = known  # `OnceRoute` gives it when all checks of the route are passed
             yield work
             if not work.audited:
                 _note_request(work, me, request)
@@ -167,7 +176,7 @@ def _note_request(work: UnitOfWork, me: Principal, request: Request) -> None:
 async def _asked_once(
     request: Request, work: UnitOfWork, me: Principal, parts: AccessParts, content: str | None = None
 ) -> None:
-    await claim(request, work, Asker(me.workspace_id, me.user_id), Seal(parts.tokens.key), content)
+    await claim(request, work, Asker(me.workspace_id, me.user_id, me.key_id), Seal(parts.tokens.key), content)
 
 
 async def upload_claim(request: Request, me: Me, parts: Parts) -> ClaimUpload:

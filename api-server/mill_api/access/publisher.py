@@ -26,6 +26,14 @@ class ProjectGuard(Protocol):
         ...
 
 
+class ModelGuard(Protocol):
+    """What an API key that is bound to models reaches."""
+
+    async def require(self, session: AsyncSession, who: Principal, path: Mapping[str, Any]) -> None:
+        """Raises `ModelNotFound` where a path parameter leads to a model that `who` is not bound to."""
+        ...
+
+
 class KnownModels(Protocol):
     async def of_workspace(self, session: AsyncSession, models: Collection[UUID]) -> set[UUID]:
         """Those of `models` that are models of the session's workspace."""

@@ -24,6 +24,8 @@ from mill_api.db import Database, UnitOfWork
 from mill_api.deployments.errors import ServingUnavailable
 from mill_api.deployments.schemas import PredictionWish
 from mill_api.deployments.tables import PredictionRow
+from mill_api.models import repository as models
+from mill_api.models.errors import ModelNotFound
 
 _FORWARDED = ("authorization", "x-api-key")
 _BATCH = 5000
@@ -38,8 +40,10 @@ class PredictionService:
     tracer: Tracer = OFF
 
     async def predict(self, request: Request, wish: PredictionWish, who: Principal) -> PredictionRow:
-        """Ask ml-service, write the answer down, whatever it is. Raises `ServingUnavailable` when there is none."""
+        """Ask ml-service, write the answer down, whatever it is. Raises `ServingUnavailable` when there is none,
+        `ModelNotFound` for an API key that is bound to other models."""
         who.need_scope(Scope.PREDICT)
+        await self._require_reach(wish, who)
         begun = time.perf_counter()
         answer = await self._ask(request, wish)
         milliseconds = (time.perf_counter() - begun) * 1000
@@ -60,6 +64,13 @@ class PredictionService:
             await work.session.flush()
             await work.session.refresh(row)
         return row
+
+    async def _require_reach(self, wish: PredictionWish, who: Principal) -> None:
+        if not who.models:
+            return
+        async with self.database.reading(who.workspace_id) as session:
+            if not await models.is_one_of(session, who.models, wish.model):
+                raise ModelNotFound("The API key is bound to other models")
 
     async def _ask(self, request: Request, wish: PredictionWish) -> httpx.Response:
         headers = {name: request.headers[name] for name in _FORWARDED if name in request.headers}

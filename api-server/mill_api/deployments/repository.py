@@ -174,6 +174,18 @@ async def project_of_batch(session: AsyncSession, batch_id: UUID) -> UUID | None
     )
 
 
+async def model_of_deployment(session: AsyncSession, deployment_id: UUID) -> UUID | None:
+    return await session.scalar(select(DeploymentRow.model_id).where(DeploymentRow.id == deployment_id))
+
+
+async def model_of_batch(session: AsyncSession, batch_id: UUID) -> UUID | None:
+    return await session.scalar(select(BatchPredictionRow.model_id).where(BatchPredictionRow.id == batch_id))
+
+
+async def model_of_prediction(session: AsyncSession, prediction_id: UUID) -> UUID | None:
+    return await session.scalar(select(PredictionRow.model_id).where(PredictionRow.id == prediction_id))
+
+
 async def stored_bytes(session: AsyncSession) -> int:
     """Of batch predictions: the files that were uploaded for them, and their results."""
     result = func.coalesce(BatchPredictionRow.report["output_bytes"].as_integer(), 0)

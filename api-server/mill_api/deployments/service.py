@@ -14,6 +14,7 @@ from mill_api.deployments.rollout import Replicas, Rollout, RolloutState, rollou
 from mill_api.deployments.schemas import DeployWish
 from mill_api.deployments.tables import DeploymentRow
 from mill_api.models import repository as models
+from mill_api.models.reach import require_reach
 from mill_api.models.tables import ModelVersionRow
 
 
@@ -59,6 +60,7 @@ class DeploymentService:
 
     async def undeploy(self, work: UnitOfWork, model_id: UUID, who: Principal) -> None:
         """Take the model off. Raises `ModelNotFound`, `NotDeployed`."""
+        require_reach(who, model_id)
         model, _ = await models.model(work.session, model_id)
         row = await repository.existing_deployment(work.session, model_id)
         audit(work, who, "model.undeployed", "model", model.id)

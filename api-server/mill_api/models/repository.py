@@ -13,6 +13,7 @@ from mill_api.access.principal import Principal
 from mill_api.db.pages import PageRequest, Slice, keyset
 from mill_api.jobs.tables import JobRow
 from mill_api.models.errors import ModelNotFound, ModelVersionNotFound
+from mill_api.models.reach import require_reach
 from mill_api.models.schemas import ModelWish
 from mill_api.models.tables import ModelRow, ModelStatus, ModelVersionRow
 from mill_api.models.upload_form import ModelUpload
@@ -30,7 +31,10 @@ class ModelFilter:
 
 
 async def next_version(session: AsyncSession, wish: ModelWish | ModelUpload, owner: Principal) -> ModelRow:
-    """The model of that name with one version more; made when it is new. Two trainings at once take turns."""
+    """The model of that name with one version more; made when it is new. Two trainings at once take turns.
+
+    Raises `ModelNotFound` for an API key that is bound to other models.
+    """
     change: dict[str, object] = {"latest_version": ModelRow.latest_version + 1, "updated_at": func.now()}
     if wish.description:
         change["description"] = wish.description
@@ -51,7 +55,9 @@ async def next_version(session: AsyncSession, wish: ModelWish | ModelUpload, own
         .on_conflict_do_update(index_elements=["tenant_id", "name"], set_=change)
         .returning(ModelRow)
     )
-    return (await session.scalars(statement, execution_options={"populate_existing": True})).one()
+    made = (await session.scalars(statement, execution_options={"populate_existing": True})).one()
+    require_reach(owner, made.id)
+    return made
 
 
 async def model(session: AsyncSession, model_id: UUID) -> tuple[ModelRow, ModelVersionRow]:
@@ -217,6 +223,13 @@ async def ids_in_project(session: AsyncSession, project_id: UUID) -> Sequence[UU
 
 async def project_of(session: AsyncSession, model_id: UUID) -> UUID | None:
     return await session.scalar(select(ModelRow.project_id).where(ModelRow.id == model_id))
+
+
+async def is_one_of(session: AsyncSession, models: Collection[UUID], word: str) -> bool:
+    """Whether `word`, an id, a name or name@version, means one of `models`."""
+    found = await session.execute(select(ModelRow.id, ModelRow.name).where(ModelRow.id.in_(list(models))))
+    known = {text for identity, name in found for text in (str(identity), name)}
+    return not known.isdisjoint((word, word.lower(), word.rpartition("@")[0]))
 
 
 class KnownModels:

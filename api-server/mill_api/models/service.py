@@ -21,6 +21,7 @@ from mill_api.models import repository
 from mill_api.models.deployed import Deployments
 from mill_api.models.errors import DatasetInvalid, ModelInUse, ModelNameTaken, ModelNotTrained
 from mill_api.models.handlers import TRAIN
+from mill_api.models.reach import require_reach
 from mill_api.models.recipes import chosen_algorithm, make_recipe
 from mill_api.models.schemas import ModelChange, ModelWish
 from mill_api.models.tables import ModelRow, ModelVersionRow
@@ -74,6 +75,7 @@ class ModelService:
 
     async def delete(self, work: UnitOfWork, model_id: UUID, user: Principal) -> None:
         """Rows and objects, together. Raises `ModelNotFound`, `ModelInUse` while it is live or jobs work with it."""
+        require_reach(user, model_id)
         model, _ = await repository.model(work.session, model_id)
         versions = await repository.all_versions(work.session, model_id)
         ids = [version.id for version in versions]

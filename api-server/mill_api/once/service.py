@@ -52,10 +52,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class Asker:
-    """Whose key it is: keys of two users never meet."""
+    """Whose key it is: keys of two users never meet, nor those of a signed-in user and of the API keys they made."""
 
     tenant_id: UUID
     user_id: UUID
+    api_key: UUID | None = None
+
+    def own(self, key: str) -> str:
+        """`key` as it is kept: an Idempotency-Key holds no line break."""
+        return key if self.api_key is None else f"{self.api_key}\n{key}"
 
 
 async def claim(request: Request, work: UnitOfWork, asker: Asker, seal: Seal, content: str | None = None) -> None:
@@ -64,9 +69,10 @@ async def claim(request: Request, work: UnitOfWork, asker: Asker, seal: Seal, co
     `content` is the digest of an upload that was streamed; otherwise the body is read. Raises `Replay` when there is an answer,
     `IdempotencyKeyReused`, `RequestInFlight`, `InvalidIdempotencyKey`.
     """
-    key = _key(request)
-    if key is None:
+    given = _key(request)
+    if given is None:
         return
+    key = asker.own(given)
     fingerprint = await _fingerprint(request, content)
     known = select(IdempotencyKeyRow).where(
         IdempotencyKeyRow.user_id == asker.user_id, IdempotencyKeyRow.key_sha256 == _sha256(key)

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from httpx import AsyncClient, Response
 from mill_api.app import routers
 from mill_api.once.route import OnceRoute
+from mill_api.once.service import Asker
 from mill_api.parts import Parts
 from mill_api.testing import Person
 from sqlalchemy import text
@@ -203,3 +204,40 @@ def flat(dependant: Dependant) -> Iterator[Dependant]:
     yield dependant
     for inner in dependant.dependencies:
         yield from flat(inner)
+
+
+async def key_with(client: AsyncClient, who: Person, *scopes: str) -> str:
+    answer = await client.post("/api/v1/api-keys", json={"name": "k", "scopes": scopes}, headers=who.headers)
+    return answer.json()["key"]
+
+
+async def test_an_api_key_is_not_told_what_its_owner_was(client: AsyncClient, ada: Person) -> None:
+    """Neither the secret that a signed-in user made, nor an answer that another of the user's keys got."""
+    once, wanted = str(uuid4()), {"name": "secret", "scopes": ["read"]}
+    first = await client.post("/api/v1/api-keys", json=wanted, headers=keyed(ada, once))
+    assert first.status_code == 201
+    keys = [{"X-API-Key": await key_with(client, ada, "write"), "Idempotency-Key": once} for _ in range(2)]
+    answer = await client.post("/api/v1/api-keys", json=wanted, headers=keys[0])
+    assert (answer.status_code, slug(answer)) == (403, "session-needed")
+    assert first.json()["key"] not in answer.text
+    made = await make(client, keys[0])
+    assert made.status_code == 201, "no answer of this key's own was kept before"
+    twin = await make(client, keys[1])
+    assert (twin.status_code, "idempotency-replayed" in twin.headers) == (409, False)
+    assert (await make(client, keys[0])).content == made.content
+
+
+async def test_an_answer_is_given_again_only_after_the_checks_of_the_route(
+    client: AsyncClient, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where the answer were found by another kind of credential."""
+    headers, wanted = keyed(ada), {"name": "secret", "scopes": ["read"]}
+    assert (await client.post("/api/v1/api-keys", json=wanted, headers=headers)).status_code == 201
+    key = {"X-API-Key": await key_with(client, ada, "write"), "Idempotency-Key": headers["Idempotency-Key"]}
+
+    def shared(_: Asker, key: str) -> str:
+        return key
+
+    monkeypatch.setattr(Asker, "own", shared)
+    answer = await client.post("/api/v1/api-keys", json=wanted, headers=key)
+    assert (answer.status_code, slug(answer)) == (403, "session-needed")
