@@ -110,7 +110,10 @@ async def test_no_body_names_another_model(
 ) -> None:
     key = await bound_key(client, ada, await trained(ada, "own"))
     other = await trained(ada, "other")
-    table = {"data": {"project_id": other["project_id"], "name": "t"}, "files": {"file": ("t.csv", b"a,b\n1,2\n")}}
+    table: dict[str, Any] = {
+        "data": {"project_id": other["project_id"], "name": "t"},
+        "files": {"file": ("t.csv", b"a,b\n1,2\n")},
+    }
     data = (await client.post("/api/v1/datasets", **table, headers=ada.headers)).json()
     form = {"name": name, "project_id": other["project_id"], "framework": "xgboost", "model_type": "classification"}
     contents: dict[str, dict[str, Any]] = {
