@@ -18,5 +18,7 @@ def test_a_workspace_that_asks_too_often_takes_nothing_from_another(tmp_path: Pa
     with cluster(tmp_path / "shares", LIMITS, proxied=False) as running:
         greedy, modest = (User.register(running.api_url, name, 60) for name in ("greedy", "modest"))
         seen = measure(running.api_url, listing(greedy), listing(modest), API_PER_SECOND, 1)
+        for user in (greedy, modest):
+            user.close()
     assert seen.errors == 0, seen.statuses
     assert is_held_back(seen), seen.greedy

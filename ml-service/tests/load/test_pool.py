@@ -14,7 +14,11 @@ OTHER = UUID("019a0000-0000-7000-8000-000000000002")
 
 def test_the_service_says_what_it_is_and_has_a_default_model(tmp_path: Path, build: Any, launch: Any) -> None:
     copy(build("demo").path, tmp_path / "demo.mill")
-    variables = {"MILL_SERVING__SHARED_MODELS_DIR": str(tmp_path), "MILL_SERVING__DEFAULT_MODEL": "demo"}
+    variables = {
+        "MILL_SERVING__SHARED_MODELS_DIR": str(tmp_path),
+        "MILL_SERVING__DEFAULT_MODEL": "demo",
+        "MILL_SERVING__INLINE_BLOCK_MICROSECONDS": "0",
+    }
     with launch(tmp_path, store=False, **variables) as replica:
         said = replica.http.get("/").json()
         assert (said["service"], said["models"], said["default_model"]) == ("ml-service", 1, "demo")
